@@ -1,0 +1,1 @@
+//! Typed client and informers for our own API.

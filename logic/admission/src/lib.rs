@@ -1,0 +1,1 @@
+//! Defaults and validation: what may be stored, decided without I/O.

@@ -1,0 +1,18 @@
+//! What every object is: metadata, names, selectors, patches, status errors, tables.
+//!
+//! Nothing here knows a particular kind, a clock, a network or a database.
+
+pub mod group;
+pub mod meta;
+pub mod schema;
+pub mod status;
+pub mod time;
+
+pub use group::{GroupVersion, GroupVersionKind, GroupVersionResource};
+pub use meta::{ListMeta, ManagedFieldsEntry, ObjectMeta, OwnerReference, Resource};
+pub use schema::Schema;
+pub use status::{Cause, FieldError, Reason, Status, StatusDetails};
+pub use time::{MicroTime, Time};
+
+/// An object whose kind is only known by data: what the API server stores and serves.
+pub type Json = serde_json::Value;

@@ -1,0 +1,1 @@
+//! HTTP over admission and store: read, write, watch, patch, discovery, tables, OpenAPI.

@@ -1,0 +1,1 @@
+//! Watch, decide, act: one file per controller.
