@@ -1,3 +1,43 @@
-//! The repository's own chores.
+//! The repository's own chores: `cargo xtask <chore>`.
 
-fn main() {}
+use clap::{Parser, Subcommand};
+use std::path::{Path, PathBuf};
+
+mod laws;
+mod licences;
+mod packages;
+mod test;
+
+/// The repository's own chores.
+#[derive(Parser)]
+#[command(name = "cargo xtask", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Install what the tests need, then run every check that the repository has.
+    Test(test::Options),
+    /// Check which floor sees which, and the other laws of the house.
+    Laws,
+    /// Check that every dependency's licence is one we may ship.
+    Licences,
+    /// Install the system packages that building and testing need.
+    Packages(packages::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().chore {
+        Chore::Test(options) => test::run(&options),
+        Chore::Laws => laws::run(&root()),
+        Chore::Licences => licences::run(&root()),
+        Chore::Packages(options) => packages::install(&root(), &options),
+    }
+}
+
+/// The repository's root: the parent of this crate.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository").to_path_buf()
+}
