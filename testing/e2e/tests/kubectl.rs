@@ -89,10 +89,12 @@ fn play(scenario: &Path, version: session::Version, program: &Path) -> anyhow::R
     let path = format!("{}:{}", bin.display(), std::env::var("PATH")?);
     let home = directory.path().join("home");
     fs::create_dir(&home)?;
+    let kubeconfig = labd.kubeconfig();
+    let kubeconfig = kubeconfig.to_string_lossy();
     let variables = [
         ("PATH", path.as_str()),
         ("HOME", home.to_str().context("the home's path is UTF-8")?),
-        ("KUBECONFIG", &labd.kubeconfig().to_string_lossy()),
+        ("KUBECONFIG", kubeconfig.as_ref()),
         ("LC_ALL", "C.UTF-8"),
     ];
     session::run(&session, version, directory.path(), &variables).with_context(|| labd_tail(&labd))?;
