@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
 
+mod bench;
 mod laws;
 mod licences;
 mod packages;
@@ -20,6 +21,8 @@ struct Arguments {
 enum Chore {
     /// Install what the tests need, then run every check that the repository has.
     Test(test::Options),
+    /// Measure by name, beside a real peer: `bench api`.
+    Bench(bench::Options),
     /// Check which floor sees which, and the other laws of the house.
     Laws,
     /// Check that every dependency's licence is one we may ship.
@@ -31,6 +34,7 @@ enum Chore {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().chore {
         Chore::Test(options) => test::run(&options),
+        Chore::Bench(options) => bench::run(&options),
         Chore::Laws => laws::run(&root()),
         Chore::Licences => licences::run(&root()),
         Chore::Packages(options) => packages::install(&root(), &options),

@@ -1,0 +1,29 @@
+//! Benchmarks by name: `cargo xtask bench <name>`. Each runs beside a real peer, on the same machine and disk, in the
+//! same run, and prints medians and ratios.
+
+use clap::{Parser, Subcommand};
+
+mod api;
+mod figures;
+mod process;
+
+/// Benchmarks, each beside a real peer.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    name: Name,
+}
+
+#[derive(Subcommand)]
+enum Name {
+    /// Writes, lists, watches and start of labd, beside etcd.
+    Api(api::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    match Arguments::parse().name {
+        Name::Api(options) => runtime.block_on(api::run(&options)),
+    }
+}

@@ -1,0 +1,70 @@
+//! A program under measurement: started, timed until it answers, weighed, stopped.
+
+use anyhow::{Context, bail};
+use std::{
+    fs::{self, File},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// A running program; killed when dropped.
+pub struct Process {
+    child: Child,
+    /// Time from its start until it answered on its address.
+    pub ready_after: Duration,
+}
+
+impl Process {
+    /// Starts a program, its output into `log`, and waits until `ready` says so, asking every millisecond.
+    pub async fn start(
+        command: &mut Command,
+        log: &Path,
+        ready: impl AsyncFn() -> bool,
+    ) -> anyhow::Result<Self> {
+        let output = File::create(log).with_context(|| format!("creating {}", log.display()))?;
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let began = Instant::now();
+        let mut child = command.spawn().with_context(|| format!("starting {command:?}"))?;
+        while !ready().await {
+            if let Some(status) = child.try_wait()? {
+                bail!("{command:?} ended with {status}:\n{}", fs::read_to_string(log).unwrap_or_default());
+            }
+            if began.elapsed() > Duration::from_secs(120) {
+                bail!("{command:?} was not ready within two minutes");
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(Self { child, ready_after: began.elapsed() })
+    }
+
+    /// Resident memory in MiB, from `/proc`.
+    pub fn resident(&self) -> anyhow::Result<f64> {
+        let path = format!("/proc/{}/status", self.child.id());
+        let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+        let line = text.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("VmRSS is there on Linux")?;
+        let kib: f64 = line.trim().trim_end_matches(" kB").parse().context("VmRSS is in kB")?;
+        Ok(kib / 1024.0)
+    }
+
+    /// Asks it to end and waits, so that its next start finds all in order.
+    pub fn stop(mut self) -> anyhow::Result<()> {
+        Command::new("kill").arg(self.child.id().to_string()).status().context("sending SIGTERM")?;
+        self.child.wait().context("waiting for the program's end")?;
+        Ok(())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have been stopped already; then there is nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An address on loopback that nobody listens on just now.
+pub fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}

@@ -1,0 +1,48 @@
+//! `cargo xtask bench <name>`: builds the real programs with optimisation and measures them beside a peer.
+
+use crate::root;
+use anyhow::{Context, bail};
+use std::{fs, path::Path, process::Command};
+
+/// What to measure.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Name of the benchmark: api.
+    name: String,
+    /// Handed on to the benchmark; `-- --help` lists them.
+    #[arg(last = true)]
+    arguments: Vec<String>,
+}
+
+/// Builds and runs a benchmark.
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let root = root();
+    cargo(&root, &["build", "--release", "--quiet", "--package", "labd", "--package", "labctl"])?;
+    cargo(&root, &["build", "--release", "--quiet", "--package", "lab-bench"])?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
+    let directory = target.join("bench");
+    fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
+    let programs = target.join("release");
+    let status = Command::new(programs.join("lab-bench"))
+        .arg(&options.name)
+        .arg("--programs")
+        .arg(&programs)
+        .arg("--directory")
+        .arg(&directory)
+        .args(&options.arguments)
+        .status()
+        .context("starting the benchmark")?;
+    if !status.success() {
+        bail!("the benchmark {} failed", options.name);
+    }
+    Ok(())
+}
+
+fn cargo(root: &Path, arguments: &[&str]) -> anyhow::Result<()> {
+    let status = Command::new(env!("CARGO")).current_dir(root).args(arguments).status();
+    let status = status.with_context(|| format!("starting cargo {}", arguments.join(" ")))?;
+    if !status.success() {
+        bail!("cargo {} failed", arguments.join(" "));
+    }
+    Ok(())
+}
