@@ -1,1 +1,23 @@
 //! Typed client and informers for our own API.
+//!
+//! [`Transport`] carries requests; [`Client`] and [`Api`] give them types; [`Informer`] keeps a watched copy; [`WorkQueue`]
+//! and [`run`] turn its changes into calls of a reconciler. Nothing here decides anything.
+
+mod api;
+mod client;
+pub mod config;
+mod error;
+mod https;
+mod transport;
+mod watch;
+
+pub use api::{
+    Api, DeleteParams, Deleted, FieldValidation, List, ListParams, Patch, PatchParams, Propagation,
+    WatchParams, WriteParams,
+};
+pub use client::{Client, OnWarning};
+pub use config::{ConfigError, Connection, Kubeconfig};
+pub use error::Error;
+pub use https::Https;
+pub use transport::{Body, BoxError, Fault, InProcess, Request, Response, Transport, TransportError};
+pub use watch::{Key, Watch, WatchEvent};
