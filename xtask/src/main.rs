@@ -8,6 +8,7 @@ mod laws;
 mod licences;
 mod packages;
 mod test;
+mod wire_fields;
 
 /// The repository's own chores.
 #[derive(Parser)]
@@ -29,6 +30,8 @@ enum Chore {
     Licences,
     /// Install the system packages that building and testing need.
     Packages(packages::Options),
+    /// Make the field tables for protobuf bodies anew from Kubernetes' Go types.
+    WireFields(wire_fields::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -38,6 +41,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Laws => laws::run(&root()),
         Chore::Licences => licences::run(&root()),
         Chore::Packages(options) => packages::install(&root(), &options),
+        Chore::WireFields(options) => wire_fields::run(&root(), &options),
     }
 }
 
