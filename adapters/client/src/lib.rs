@@ -4,10 +4,13 @@
 //! and [`run`] turn its changes into calls of a reconciler. Nothing here decides anything.
 
 mod api;
+mod backoff;
 mod client;
 pub mod config;
 mod error;
 mod https;
+mod informer;
+mod queue;
 mod transport;
 mod watch;
 
@@ -15,9 +18,12 @@ pub use api::{
     Api, DeleteParams, Deleted, FieldValidation, List, ListParams, Patch, PatchParams, Propagation,
     WatchParams, WriteParams,
 };
+pub use backoff::Backoff;
 pub use client::{Client, OnWarning};
 pub use config::{ConfigError, Connection, Kubeconfig};
 pub use error::Error;
 pub use https::Https;
+pub use informer::{Change, Informer, InformerOptions};
+pub use queue::{Next, WorkQueue, run};
 pub use transport::{Body, BoxError, Fault, InProcess, Request, Response, Transport, TransportError};
 pub use watch::{Key, Watch, WatchEvent};

@@ -55,6 +55,11 @@ impl<T> Api<T> {
         self.path.resource_name()
     }
 
+    /// The same objects in another form, such as `Json` or `Box<RawValue>`.
+    pub fn of<U>(&self) -> Api<U> {
+        Api::new(self.client.clone(), self.path.clone())
+    }
+
     fn doing(&self, verb: &str, name: Option<&str>) -> String {
         match name {
             Some(name) => format!("{verb} {} {name:?}", self.resource_name()),
