@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows a particular kind, a clock, a network or a database.
 
+pub mod apply;
 pub mod group;
 pub mod meta;
 pub mod schema;

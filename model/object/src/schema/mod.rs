@@ -2,6 +2,20 @@
 //!
 //! One schema serves `explain`, pruning, defaults, validation, strategic merge patches and server-side apply.
 
+mod default;
+mod format;
+mod pattern;
+mod place;
+mod prune;
+mod structural;
+mod validate;
+
+pub use default::default;
+pub use pattern::Pattern;
+pub use prune::prune;
+pub use structural::SchemaError;
+pub use validate::validate;
+
 use crate::Json;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -74,7 +88,7 @@ pub struct Schema {
     pub default: Option<Json>,
     /// A regular expression that a string must match somewhere.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pattern: Option<String>,
+    pub pattern: Option<Pattern>,
     /// Least number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minimum: Option<f64>,
@@ -117,4 +131,11 @@ pub struct Schema {
     /// Strategic merge: the field that tells list elements apart.
     #[serde(rename = "x-kubernetes-patch-merge-key", skip_serializing_if = "Option::is_none")]
     pub patch_merge_key: Option<String>,
+}
+
+impl Schema {
+    /// Whether fields that the schema does not name are part of the value.
+    fn takes_anything(&self) -> bool {
+        self.preserve_unknown_fields
+    }
 }
