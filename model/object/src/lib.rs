@@ -2,14 +2,24 @@
 //!
 //! Nothing here knows a particular kind, a clock, a network or a database.
 
+pub mod age;
 pub mod apply;
 pub mod group;
+pub mod mac;
 pub mod meta;
+pub mod name;
+pub mod partial;
+pub mod patch;
+pub mod path;
 pub mod schema;
+pub mod selector;
 pub mod status;
+pub mod table;
 pub mod time;
+pub mod watch;
 
 pub use group::{GroupVersion, GroupVersionKind, GroupVersionResource};
+pub use mac::MacAddress;
 pub use meta::{ListMeta, ManagedFieldsEntry, ObjectMeta, OwnerReference, Resource};
 pub use schema::Schema;
 pub use status::{Cause, FieldError, Reason, Status, StatusDetails};

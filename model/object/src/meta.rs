@@ -2,7 +2,7 @@
 
 use crate::Time;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
 /// A typed object: what the client and the controllers work with.
@@ -26,6 +26,10 @@ pub trait Resource: Serialize + serde::de::DeserializeOwned + Clone + Send + Syn
             format!("{}/{}", Self::GROUP, Self::VERSION)
         }
     }
+    /// The object's name; empty while it has none.
+    fn name(&self) -> &str {
+        self.metadata().name.as_deref().unwrap_or_default()
+    }
     /// The object's metadata.
     fn metadata(&self) -> &ObjectMeta;
     /// The object's metadata, to change.
@@ -46,10 +50,10 @@ pub struct ObjectMeta {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
     /// Labels, by which objects are organised and selected.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_is_default")]
     pub labels: BTreeMap<String, String>,
     /// Annotations: unstructured values that tools keep with the object.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_is_default")]
     pub annotations: BTreeMap<String, String>,
     /// Unique in time and space; set by the server. Two objects of one name at different times differ in it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,21 +74,33 @@ pub struct ObjectMeta {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deletion_grace_period_seconds: Option<i64>,
     /// Names of those who must finish their work before the object is removed.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
     #[schemars(extend("x-kubernetes-list-type" = "set", "x-kubernetes-patch-strategy" = "merge"))]
     pub finalizers: Vec<String>,
     /// The objects this one depends on. When all of them are gone, it is deleted as well.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["uid"],
         "x-kubernetes-patch-strategy" = "merge", "x-kubernetes-patch-merge-key" = "uid"))]
     pub owner_references: Vec<OwnerReference>,
     /// Which manager set which fields; kept by the server for server-side apply.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub managed_fields: Vec<ManagedFieldsEntry>,
     /// Deprecated; ignored by the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub self_link: Option<String>,
+}
+
+impl ObjectMeta {
+    /// The reference to the owner that manages the object, where there is one.
+    pub fn controller(&self) -> Option<&OwnerReference> {
+        self.owner_references.iter().find(|owner| owner.controller == Some(true))
+    }
+
+    /// Whether deletion was asked for.
+    pub fn is_being_deleted(&self) -> bool {
+        self.deletion_timestamp.is_some()
+    }
 }
 
 /// A reference to an object that owns this one, in the same namespace or without one.
@@ -148,4 +164,37 @@ pub struct ListMeta {
     /// How many objects follow after this part, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remaining_item_count: Option<i64>,
+}
+
+/// Reads `null` as nothing: clients in Go and people's YAML write it for an empty list or map.
+pub(crate) fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn null_is_absent_and_absent_is_not_written() {
+        let nulls = json!({"name": null, "creationTimestamp": null, "labels": null, "annotations": null,
+            "finalizers": null, "ownerReferences": null, "managedFields": null});
+        let meta: ObjectMeta = serde_json::from_value(nulls).unwrap();
+        assert_eq!(meta, ObjectMeta::default());
+        assert_eq!(serde_json::to_value(meta).unwrap(), json!({}));
+        assert_eq!(serde_json::to_value(ListMeta::default()).unwrap(), json!({}));
+    }
+
+    #[test]
+    fn who_manages_it() {
+        let owner =
+            |uid: &str, controller| OwnerReference { uid: uid.into(), controller, ..Default::default() };
+        let mut meta = ObjectMeta { owner_references: vec![owner("a", None)], ..Default::default() };
+        assert_eq!(meta.controller(), None);
+        meta.owner_references.extend([owner("b", Some(false)), owner("c", Some(true))]);
+        assert_eq!(meta.controller().map(|o| o.uid.as_str()), Some("c"));
+    }
 }
