@@ -10,6 +10,10 @@ pub const MAX_OPERATIONS: usize = 10_000;
 /// lines could double an object until memory ends.
 pub const MAX_COPIED: usize = 3 * 1024 * 1024;
 
+/// How deep the values that a patch moves about may come to lie. `move` and `copy` nest without end otherwise, and
+/// what is nested too deep can be written but not read again.
+pub const MAX_DEPTH: usize = 100;
+
 /// Applies a JSON patch: all of it or, where it fails, nothing.
 pub fn json(target: &mut Json, patch: &Json) -> Result<(), PatchError> {
     let Json::Array(operations) = patch else { return Err(PatchError::NotOperations) };
@@ -21,8 +25,22 @@ pub fn json(target: &mut Json, patch: &Json) -> Result<(), PatchError> {
     let mut changed = target.clone();
     let mut copied = 0;
     for (index, operation) in parsed.into_iter().enumerate() {
-        if let PatchOperation::Copy(copy) = &operation {
-            copied += changed.pointer(copy.from.as_str()).map_or(0, weight);
+        let added = match &operation {
+            PatchOperation::Add(add) => Some(&add.value),
+            PatchOperation::Replace(replace) => Some(&replace.value),
+            PatchOperation::Move(moved) => changed.pointer(moved.from.as_str()),
+            PatchOperation::Copy(copy) => changed.pointer(copy.from.as_str()),
+            PatchOperation::Remove(_) | PatchOperation::Test(_) => None,
+        };
+        if added.is_some_and(|value| operation.path().count() + depth(value) > MAX_DEPTH) {
+            return Err(refused(
+                index,
+                &operation,
+                format!("the object would become deeper than {MAX_DEPTH} levels"),
+            ));
+        }
+        if let (PatchOperation::Copy(_), Some(value)) = (&operation, added) {
+            copied += weight(value);
             if copied > MAX_COPIED {
                 let why = format!("the patch would copy more than {MAX_COPIED} bytes");
                 return Err(refused(index, &operation, why));
@@ -47,7 +65,7 @@ fn apply(target: &mut Json, index: usize, operation: PatchOperation) -> Result<(
     };
     let [operation] = operation;
     let why = match (&failed, &operation) {
-        (PatchErrorKind::TestFailed, PatchOperation::Test(test)) => {
+        (_, PatchOperation::Test(test)) => {
             match target.pointer(test.path.as_str()) {
                 Some(found) => format!("the value there is {}, not {}", shown(found), shown(&test.value)),
                 None => format!("there is no value there; it should be {}", shown(&test.value)),
@@ -97,6 +115,15 @@ fn weight(value: &Json) -> usize {
         Json::String(text) => text.len() + 2,
         Json::Array(list) => 2 + list.iter().map(|v| weight(v) + 1).sum::<usize>(),
         Json::Object(fields) => 2 + fields.iter().map(|(k, v)| k.len() + 4 + weight(v)).sum::<usize>(),
+    }
+}
+
+/// How many lists and objects lie in one another.
+fn depth(value: &Json) -> usize {
+    match value {
+        Json::Array(list) => 1 + list.iter().map(depth).max().unwrap_or(0),
+        Json::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
+        _ => 0,
     }
 }
 
@@ -188,10 +215,22 @@ mod tests {
 
     #[test]
     fn copies_cannot_grow_without_end() {
-        let doubling = json!({"op": "copy", "from": "", "path": "/a"});
+        let doubling = (0..64).map(|i| json!({"op": "copy", "from": "", "path": format!("/{i}")})).collect();
         let mut target = json!({"x": "y".repeat(1024)});
-        let error = json(&mut target, &Json::from(vec![doubling; 64])).unwrap_err();
+        let error = json(&mut target, &doubling).unwrap_err();
         assert!(error.to_string().contains("would copy more than 3145728 bytes"), "{error}");
+    }
+
+    #[test]
+    fn objects_cannot_nest_without_end() {
+        let nesting = (0..4000).flat_map(|i| {
+            let (inner, outer) = (format!("/{i}"), format!("/{}", i + 1));
+            let add = json!({"op": "add", "path": outer, "value": {}});
+            [add, json!({"op": "move", "from": inner, "path": outer + "/x"})]
+        });
+        let mut target = json!({"0": {}});
+        let error = json(&mut target, &nesting.collect()).unwrap_err();
+        assert!(error.to_string().ends_with("the object would become deeper than 100 levels"), "{error}");
     }
 
     proptest! {

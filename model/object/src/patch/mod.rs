@@ -5,7 +5,7 @@ mod json;
 mod merge;
 mod strategic;
 
-pub use json::{MAX_COPIED, MAX_OPERATIONS, json};
+pub use json::{MAX_COPIED, MAX_DEPTH, MAX_OPERATIONS, json};
 pub use merge::{diff, merge};
 pub use strategic::strategic;
 
