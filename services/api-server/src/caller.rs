@@ -97,7 +97,9 @@ pub(crate) fn admit(
     attributes: &Attributes<'_>,
 ) -> Result<(), Status> {
     if let Target::Path(path) = attributes.target
-        && PUBLIC.iter().any(|public| path.strip_prefix(public).is_some_and(|r| r.is_empty() || r.starts_with('/')))
+        && PUBLIC
+            .iter()
+            .any(|public| path.strip_prefix(public).is_some_and(|r| r.is_empty() || r.starts_with('/')))
     {
         return Ok(());
     }
@@ -115,7 +117,8 @@ fn forbidden(caller: &Caller, attributes: &Attributes<'_>, why: &str) -> Status 
             format!("forbidden: User {user:?} cannot {verb} path {path:?}: {why}"),
         ),
         Target::Objects { group, resource, subresource, namespace, name, .. } => {
-            let what = if subresource.is_empty() { resource.into() } else { format!("{resource}/{subresource}") };
+            let what =
+                if subresource.is_empty() { resource.into() } else { format!("{resource}/{subresource}") };
             let scope = if namespace.is_empty() {
                 "at the cluster scope".into()
             } else {

@@ -1,7 +1,43 @@
 //! HTTP over admission and store: read, write, watch, patch, discovery, tables, OpenAPI.
+//!
+//! [`ApiServer::handle`] answers one request; [`serve`] lets them in from the network. A request is read by
+//! [`request`], admitted by [`caller`], and carried out for its kind by what the registry says of it.
 
+mod alias;
+mod answer;
 pub mod body;
+mod call;
 pub mod caller;
+mod connection;
+pub mod continuation;
+mod create;
+pub mod decode;
+mod delete;
+pub mod discovery;
+mod document;
+pub mod encode;
+mod fault;
+mod filter;
+pub mod health;
+pub mod key;
+mod mask;
+mod metadata;
+pub mod metrics;
+mod modify;
+pub mod negotiate;
+pub mod openapi;
+pub mod protobuf;
+mod read;
+pub mod request;
+mod scale;
+pub mod serve;
+mod server;
+pub mod table;
+mod token;
+mod watch;
+mod write;
 
 pub use body::{Body, Pieces};
 pub use caller::{Attributes, Authorizer, Caller, MastersOnly, Target};
+pub use serve::serve;
+pub use server::{ApiServer, Options};

@@ -1,0 +1,134 @@
+//! Figures about requests and watches, as Prometheus text.
+
+use crate::request::Verb;
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+use std::time::Duration;
+
+/// Content type of [`Metrics::render`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Upper bounds of the latency buckets, in seconds: from a memory read to a request that waits.
+const BUCKETS: [f64; 14] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
+
+/// What a request was.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Labels {
+    pub verb: &'static str,
+    pub group: String,
+    pub resource: String,
+    pub subresource: &'static str,
+}
+
+/// The same with its outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    verb: &'static str,
+    group: String,
+    resource: String,
+    subresource: &'static str,
+    code: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Watched {
+    group: String,
+    resource: String,
+}
+
+/// The server's figures, in a registry that others may have put theirs into.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<Outcome, Counter>,
+    durations: Family<Labels, Histogram, fn() -> Histogram>,
+    in_flight: Gauge,
+    watchers: Family<Watched, Gauge>,
+    cut_off: Counter,
+    panics: Counter,
+}
+
+impl Metrics {
+    /// Adds the server's figures to a registry.
+    pub fn new(mut registry: Registry) -> Self {
+        let histogram: fn() -> Histogram = || Histogram::new(BUCKETS);
+        let metrics = Self {
+            requests: Family::default(),
+            durations: Family::new_with_constructor(histogram),
+            in_flight: Gauge::default(),
+            watchers: Family::default(),
+            cut_off: Counter::default(),
+            panics: Counter::default(),
+            registry: Registry::default(),
+        };
+        registry.register("apiserver_request", "Requests answered", metrics.requests.clone());
+        registry.register(
+            "apiserver_request_duration_seconds",
+            "Time from a request's head to its answer's, without watches",
+            metrics.durations.clone(),
+        );
+        registry.register("apiserver_requests_in_flight", "Requests being answered", metrics.in_flight.clone());
+        registry.register("apiserver_watchers", "Running watches", metrics.watchers.clone());
+        registry.register("apiserver_watchers_cut_off", "Watches ended for being too slow", metrics.cut_off.clone());
+        registry.register("apiserver_panics", "Requests that ended in a panic", metrics.panics.clone());
+        Self { registry, ..metrics }
+    }
+
+    /// All figures as OpenMetrics text, which Prometheus reads.
+    pub fn render(&self) -> String {
+        let mut out = String::new();
+        // Writing to a string fails only when a metric refuses to be encoded; what was written until then still helps.
+        if let Err(error) = text::encode(&mut out, &self.registry) {
+            tracing::error!(%error, "metrics could not be encoded");
+        }
+        out
+    }
+
+    pub(crate) fn answered(&self, labels: Labels, code: u16, took: Duration) {
+        // A watch lasts as long as its client wants; that is no latency.
+        if labels.verb != Verb::Watch.as_str() {
+            self.durations.get_or_create(&labels).observe(took.as_secs_f64());
+        }
+        let Labels { verb, group, resource, subresource } = labels;
+        self.requests.get_or_create(&Outcome { verb, group, resource, subresource, code }).inc();
+    }
+
+    pub(crate) fn panicked(&self) {
+        self.panics.inc();
+    }
+
+    pub(crate) fn cut_off(&self) {
+        self.cut_off.inc();
+    }
+
+    /// Counts a request as being answered, until the guard is dropped.
+    pub(crate) fn begin(&self) -> Counted {
+        Counted::new(self.in_flight.clone())
+    }
+
+    /// Counts a watch as running, until the guard is dropped.
+    pub(crate) fn watching(&self, group: &str, resource: &str) -> Counted {
+        let watched = Watched { group: group.into(), resource: resource.into() };
+        let gauge = self.watchers.get_or_create(&watched).clone();
+        Counted::new(gauge)
+    }
+}
+
+/// Counts in a gauge while it lives.
+pub(crate) struct Counted(Gauge);
+
+impl Counted {
+    fn new(gauge: Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -1,0 +1,306 @@
+//! The way of every request: who calls, what they ask for, whether they may, and the answer.
+
+use crate::{
+    alias::Aliases,
+    answer,
+    body::Body,
+    caller::{self, Attributes, Authorizer, Caller, MastersOnly, Target},
+    discovery::Discovery,
+    fault, health,
+    metrics::{self, Labels, Metrics},
+    openapi::OpenApi,
+    request::{self, RequestInfo, Route, Verb},
+    watch::Watches,
+};
+use bytes::Buf;
+use futures_util::FutureExt;
+use http::{HeaderMap, Method, Request, Response, header, request::Parts};
+use lab_kinds::Registry;
+use lab_object::{Json, Reason, Status};
+use lab_store::Store;
+use std::{
+    error::Error,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+/// The header in which every answer carries the request's ID.
+pub const REQUEST_ID: &str = "audit-id";
+
+/// What can be set about a server.
+pub struct Options {
+    /// Who may do what.
+    pub authorizer: Arc<dyn Authorizer>,
+    /// What `/version` answers: Kubernetes' `version.Info`.
+    pub version: Json,
+    /// Figures of others, to be shown beside the server's own at `/metrics`.
+    pub metrics: prometheus_client::registry::Registry,
+    /// What must hold for the server to be ready, besides a store that can be read.
+    pub checks: Vec<health::Check>,
+    /// Requests answered at once, watches not counted; more are refused with 429.
+    pub max_requests: usize,
+    /// Watches running at once; more are refused with 429.
+    pub max_watches: usize,
+    /// Time between the bookmarks of a watch.
+    pub bookmark_interval: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            authorizer: Arc::new(MastersOnly),
+            version: health::version(env!("CARGO_PKG_VERSION")),
+            metrics: Default::default(),
+            checks: Vec::new(),
+            max_requests: 4096,
+            max_watches: 65_536,
+            bookmark_interval: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The API over a registry of kinds and a store.
+pub struct ApiServer {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) aliases: Arc<Aliases>,
+    pub(crate) watches: Watches,
+    authorizer: Arc<dyn Authorizer>,
+    discovery: Discovery,
+    openapi: OpenApi,
+    version: Json,
+    checks: Vec<health::Check>,
+    slots: Semaphore,
+}
+
+impl ApiServer {
+    /// A server of these kinds over this store. It must be made within a tokio runtime: it follows the store's changes.
+    pub fn new(registry: Registry, store: Arc<dyn Store>, options: Options) -> Arc<Self> {
+        let registry = Arc::new(registry);
+        let metrics = Arc::new(Metrics::new(options.metrics));
+        let server = Arc::new(Self {
+            aliases: Aliases::follow(registry.clone(), store.clone()),
+            watches: Watches::new(options.max_watches, options.bookmark_interval),
+            authorizer: options.authorizer,
+            discovery: Discovery::new(&registry),
+            openapi: OpenApi::new(registry.clone()),
+            version: options.version,
+            checks: options.checks,
+            slots: Semaphore::new(options.max_requests),
+            metrics,
+            registry,
+            store,
+        });
+        server
+    }
+
+    /// The kinds that are served.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// The store beneath.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// The server's figures.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Ends all watches, also those to come; for a server that is shutting down.
+    pub fn close(&self) {
+        self.watches.close();
+    }
+
+    /// Answers a request. Needs no socket: parts of this process call it as any client would, with
+    /// [`Caller::internal`].
+    ///
+    /// It never fails and never panics: what goes wrong is a `Status` in the answer.
+    pub async fn handle<B>(&self, request: Request<B>, caller: Caller) -> Response<Body>
+    where
+        B: http_body::Body + Send,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let started = Instant::now();
+        let in_flight = self.metrics.begin();
+        let id = Uuid::new_v4();
+        let (parts, body) = request.into_parts();
+        let mut labels = Labels { verb: "other", group: String::new(), resource: String::new(), subresource: "" };
+        let answer = AssertUnwindSafe(self.answer(&parts, body, &caller, &mut labels)).catch_unwind().await;
+        let mut response = match answer {
+            Ok(Ok(response)) => response,
+            Ok(Err(status)) => answer::failure(&status),
+            Err(panic) => {
+                let why = panic_message(&*panic);
+                tracing::error!(request = %id, method = %parts.method, path = parts.uri.path(), why, "a request panicked");
+                self.metrics.panicked();
+                answer::failure(&fault::internal(format_args!("the request {id} could not be completed")))
+            }
+        };
+        let id = header::HeaderValue::from_str(&id.hyphenated().to_string()).expect("a UUID is a valid header");
+        response.headers_mut().insert(REQUEST_ID, id);
+        drop(in_flight);
+        self.metrics.answered(labels, response.status().as_u16(), started.elapsed());
+        response
+    }
+
+    async fn answer<B>(
+        &self,
+        parts: &Parts,
+        body: B,
+        caller: &Caller,
+        labels: &mut Labels,
+    ) -> Result<Response<Body>, Status>
+    where
+        B: http_body::Body + Send,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        match request::route(&self.registry, &parts.method, parts.uri.path(), parts.uri.query()) {
+            Ok(Route::Path { path, .. }) => {
+                labels.verb = path_verb(&parts.method);
+                self.admit(caller, labels.verb, Target::Path(&path))?;
+                self.at_path(parts, &path).await
+            }
+            Ok(Route::Objects(info)) => {
+                labels.verb = info.verb.as_str();
+                labels.group.clone_from(&info.kind.group);
+                labels.resource.clone_from(&info.kind.plural);
+                labels.subresource = info.subresource.as_ref().map_or("", |s| s.path());
+                self.admit(caller, labels.verb, target(&info))?;
+                let call = crate::call::Call::new(self, &info, &parts.headers, caller);
+                if info.verb == Verb::Watch {
+                    return call.watch().await;
+                }
+                // Waiting requests would only pile up: whoever asks too much hears so at once.
+                let Ok(_slot) = self.slots.try_acquire() else { return Err(too_many("requests")) };
+                call.run(body).await
+            }
+            // Nobody learns which paths there are without being known.
+            Err(status) => {
+                self.admit(caller, path_verb(&parts.method), Target::Path(parts.uri.path()))?;
+                Err(status)
+            }
+        }
+    }
+
+    fn admit(&self, caller: &Caller, verb: &str, target: Target<'_>) -> Result<(), Status> {
+        caller::admit(&*self.authorizer, caller, &Attributes { verb, target })
+    }
+
+    /// Answers for paths that are no object's.
+    async fn at_path(&self, parts: &Parts, path: &str) -> Result<Response<Body>, Status> {
+        if parts.method != Method::GET && parts.method != Method::HEAD {
+            return Err(request::not_allowed(&parts.method));
+        }
+        let (headers, query) = (&parts.headers, parts.uri.query());
+        let found = match path {
+            "/" => Some(answer::json(&serde_json::json!({"paths": health::PATHS}))),
+            "/version" => Some(answer::json(&self.version)),
+            "/metrics" => Some(answer::text(metrics::CONTENT_TYPE, self.metrics.render())),
+            _ if health::is_check(path) => health::answer(path, query, &*self.store, &self.checks).await,
+            _ if path.starts_with("/openapi") => self.openapi.answer(path, query, headers).map(|r| r.map(Body::from)),
+            _ => self.discovery.answer(path, headers).map(|r| r.map(Body::from)),
+        };
+        found.ok_or_else(request::unknown_path).map(|response| answer::compressed(headers, response))
+    }
+}
+
+/// Kubernetes' verbs for paths are the methods in lower case.
+fn path_verb(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "get",
+        "HEAD" => "head",
+        "POST" => "post",
+        "PUT" => "put",
+        "PATCH" => "patch",
+        "DELETE" => "delete",
+        _ => "other",
+    }
+}
+
+fn target(info: &RequestInfo) -> Target<'_> {
+    Target::Objects {
+        tenant: &info.tenant,
+        group: &info.kind.group,
+        resource: &info.kind.plural,
+        subresource: info.subresource.as_ref().map_or("", |s| s.path()),
+        namespace: &info.namespace,
+        name: &info.name,
+    }
+}
+
+/// 429.
+pub(crate) fn too_many(what: &str) -> Status {
+    let mut status = Status::failure(
+        Reason::TooManyRequests,
+        format!("too many {what} at once, please try again later"),
+    );
+    status.details = Some(lab_object::StatusDetails { retry_after_seconds: Some(1), ..Default::default() });
+    status
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+/// Most bytes a body may have: what Kubernetes takes.
+pub const MAX_BODY: usize = 3 * 1024 * 1024;
+
+/// Reads a body whole; 413 as soon as it is seen to be too large, 400 when the client breaks off.
+pub(crate) async fn read<B>(headers: &HeaderMap, body: B) -> Result<bytes::Bytes, Status>
+where
+    B: http_body::Body + Send,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    use http_body_util::BodyExt;
+    let too_large = || {
+        Status::failure(
+            Reason::RequestEntityTooLarge,
+            format!("Request entity too large: limit is {MAX_BODY}"),
+        )
+    };
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|length| length > MAX_BODY as u64) {
+        return Err(too_large());
+    }
+    let mut body = std::pin::pin!(body);
+    let mut whole = Vec::new();
+    let mut first = None;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            fault::bad_request(format!("the request's body broke off: {}", error.into()))
+        })?;
+        let Ok(mut data) = frame.into_data() else { continue };
+        let length = data.remaining();
+        if whole.len() + first.as_ref().map_or(0, bytes::Bytes::len) + length > MAX_BODY {
+            return Err(too_large());
+        }
+        // Nearly every body comes as one frame and is taken without copying.
+        match (first.take(), whole.is_empty()) {
+            (None, true) => first = Some(data.copy_to_bytes(length)),
+            (earlier, _) => {
+                whole.extend_from_slice(&earlier.unwrap_or_default());
+                while data.has_remaining() {
+                    let chunk = data.chunk();
+                    let taken = chunk.len();
+                    whole.extend_from_slice(chunk);
+                    data.advance(taken);
+                }
+            }
+        }
+    }
+    Ok(first.unwrap_or_else(|| whole.into()))
+}
