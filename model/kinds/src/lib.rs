@@ -3,6 +3,55 @@
 //! Discovery, OpenAPI, tables, validation, aliases and completion all derive from a kind's registration, so that a
 //! further kind is one file and its name in its group's list.
 
+pub mod condition;
+pub mod coordination;
+pub mod core;
+pub mod iam;
+pub mod k8s;
+pub mod kind;
+pub mod metal;
 pub mod registry;
+pub mod typed;
 
-pub use registry::{Cell, Column, ColumnType, Kind, Registry, Scope, SelectableField, Subresource};
+mod check;
+
+pub use condition::{Condition, ConditionStatus};
+pub use kind::{
+    Cell, Column, ColumnType, Define, Kind, LazySchema, NameRule, Scope, SelectableField, Subresource,
+};
+pub use registry::Registry;
+
+use std::sync::LazyLock;
+
+static COMPILED_IN: LazyLock<Registry> = LazyLock::new(|| {
+    let groups = [core::kinds(), coordination::kinds(), metal::kinds(), iam::kinds()];
+    Registry::new(groups.into_iter().flatten())
+});
+
+/// Every kind that is compiled in. Schemas are built once in a process, each when it is first looked at.
+pub fn registry() -> Registry {
+    COMPILED_IN.clone()
+}
+
+/// Lists the kinds of a group by module and type; each is also tested to survive its typed form.
+macro_rules! kinds {
+    ($($module:ident::$kind:ident),* $(,)?) => {
+        $(pub use $module::$kind;)*
+
+        /// The registrations of this group's kinds.
+        pub(crate) fn kinds() -> Vec<crate::Kind> {
+            vec![$(<$kind as crate::Define>::define()),*]
+        }
+
+        #[cfg(test)]
+        mod typed_form {
+            $(
+                #[test]
+                fn $module() {
+                    crate::typed::tests::survives::<super::$kind>();
+                }
+            )*
+        }
+    };
+}
+pub(crate) use kinds;

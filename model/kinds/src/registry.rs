@@ -1,142 +1,44 @@
-//! The registry: what there is to know about each kind, as data.
+//! The registry: every kind, by path and by every name that people use.
 
-use lab_object::{FieldError, Json, Schema};
-use std::{collections::BTreeMap, sync::Arc};
+pub use crate::kind::{
+    Cell, Column, ColumnType, Kind, LazySchema, NameRule, Scope, SelectableField, Subresource,
+};
 
-/// Whether a kind's objects live in a namespace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// They do not.
-    Cluster,
-    /// They do.
-    Namespaced,
-}
+use lab_object::GroupVersion;
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
-/// The JSON type of a column, as tables declare it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ColumnType {
-    /// Text.
-    String,
-    /// A whole number.
-    Integer,
-    /// A moment, shown as the time since.
-    Date,
-    /// `true` or `false`.
-    Boolean,
-}
-
-/// Where a column's cells come from.
-#[derive(Clone, Copy)]
-pub enum Cell {
-    /// A path of fields, such as `status.phase`; a list in between yields its values joined by commas.
-    Path(&'static str),
-    /// A function of the object.
-    With(fn(&Json) -> Json),
-}
-
-/// A printer column.
-#[derive(Clone)]
-pub struct Column {
-    /// The heading, in the form `Phase`.
-    pub name: &'static str,
-    /// The type.
-    pub kind: ColumnType,
-    /// One sentence, shown by tools that explain columns.
-    pub description: &'static str,
-    /// 0 is always shown; higher only with `-o wide`.
-    pub priority: u8,
-    /// Where its cells come from.
-    pub cell: Cell,
-}
-
-/// A field that field selectors may name. A path through lists matches when any element does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SelectableField(pub &'static str);
-
-/// A part of an object with a path of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Subresource {
-    /// `status`: written apart from `spec`.
-    Status,
-    /// `scale`: replicas, as `autoscaling/v1.Scale`.
-    Scale {
-        /// Path of the wanted replicas.
-        spec: &'static str,
-        /// Path of the observed replicas.
-        status: &'static str,
-    },
-    /// `finalize`: the namespace's own finalizers.
-    Finalize,
-    /// `token`: a service account's token request.
-    Token,
-}
-
-/// How a kind's names must look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NameRule {
-    /// RFC 1123 subdomain: at most 253 of `[a-z0-9.-]`.
-    Subdomain,
-    /// RFC 1123 label: at most 63 of `[a-z0-9-]`.
-    Label,
-}
-
-/// All there is to know about a kind.
-#[derive(Clone)]
-pub struct Kind {
-    /// The group; empty for the core group.
-    pub group: String,
-    /// The version.
-    pub version: String,
-    /// The kind, in CamelCase.
-    pub kind: String,
-    /// The path segment.
-    pub plural: String,
-    /// For people and for `kubectl get <singular>`.
-    pub singular: String,
-    /// Abbreviations.
-    pub short_names: Vec<String>,
-    /// Categories, such as `all`.
-    pub categories: Vec<String>,
-    /// Whether objects live in a namespace.
-    pub scope: Scope,
-    /// Names' form.
-    pub name_rule: NameRule,
-    /// Printer columns after `Name`; `Age` is added at the end of the default ones.
-    pub columns: Vec<Column>,
-    /// Fields for field selectors besides `metadata.name` and `metadata.namespace`.
-    pub selectable: Vec<SelectableField>,
-    /// Subresources.
-    pub subresources: Vec<Subresource>,
-    /// The schema of a whole object.
-    pub schema: Arc<Schema>,
-    /// Checks that the schema cannot express; the object is valid by its schema when this is called.
-    /// The second argument is the stored object on update.
-    pub validate: Option<fn(&Json, Option<&Json>) -> Vec<FieldError>>,
-    /// Defaults that the schema cannot express, applied after the schema's own.
-    pub default: Option<fn(&mut Json)>,
-    /// Other names by which one object may be asked for (hostname, UID, MAC, IP).
-    pub aliases: Option<fn(&Json) -> Vec<String>>,
-    /// One of Kubernetes' own kinds: strategic merge patches and protobuf bodies are taken.
-    pub built_in: bool,
-}
-
-/// All kinds, by path and by every name that people use.
+/// All kinds. Cloning is cheap enough to do on every change of the set: the kinds themselves are shared.
 #[derive(Clone, Default)]
 pub struct Registry {
     kinds: Vec<Arc<Kind>>,
     by_resource: BTreeMap<(String, String, String), usize>,
+    by_kind: BTreeMap<(String, String, String), usize>,
+    by_name: BTreeMap<String, Vec<usize>>,
 }
 
 impl Registry {
     /// A registry of these kinds, in this order.
     pub fn new(kinds: impl IntoIterator<Item = Kind>) -> Self {
-        let mut registry = Self::default();
-        for kind in kinds {
-            let key = (kind.group.clone(), kind.version.clone(), kind.plural.clone());
-            registry.by_resource.insert(key, registry.kinds.len());
-            registry.kinds.push(Arc::new(kind));
-        }
+        let mut registry = Self { kinds: kinds.into_iter().map(Arc::new).collect(), ..Self::default() };
+        registry.index();
         registry
+    }
+
+    /// Adds a kind, in place of one with the same group, version and plural.
+    pub fn insert(&mut self, kind: Kind) {
+        let kind = Arc::new(kind);
+        match self.position(&kind.group, &kind.version, &kind.plural) {
+            Some(at) => self.kinds[at] = kind,
+            None => self.kinds.push(kind),
+        }
+        self.index();
+    }
+
+    /// Removes the kind at a path; returns it if there was one.
+    pub fn remove(&mut self, group: &str, version: &str, plural: &str) -> Option<Arc<Kind>> {
+        let removed = self.kinds.remove(self.position(group, version, plural)?);
+        self.index();
+        Some(removed)
     }
 
     /// Every kind, in order of registration.
@@ -146,6 +48,144 @@ impl Registry {
 
     /// The kind at a path.
     pub fn by_resource(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Kind>> {
-        self.by_resource.get(&(group.into(), version.into(), plural.into())).map(|&i| &self.kinds[i])
+        self.position(group, version, plural).map(|at| &self.kinds[at])
     }
+
+    /// The kind that an object's `apiVersion` (here apart) and `kind` name.
+    pub fn by_kind(&self, group: &str, version: &str, kind: &str) -> Option<&Arc<Kind>> {
+        self.by_kind.get(&(group.into(), version.into(), kind.into())).map(|&at| &self.kinds[at])
+    }
+
+    /// The kind that people mean by a name: plural, singular, short name or kind in any case, optionally followed by
+    /// `.group` or `.version.group`. Where several kinds answer to it, the one registered first.
+    pub fn by_name(&self, name: &str) -> Option<&Arc<Kind>> {
+        self.all_by_name(name).into_iter().next()
+    }
+
+    /// Every kind that answers to a name, the preferred one first. Versions of one kind all answer, the stable ones
+    /// before the others.
+    pub fn all_by_name(&self, name: &str) -> Vec<&Arc<Kind>> {
+        let at = self.by_name.get(&name.to_lowercase()).map(Vec::as_slice).unwrap_or_default();
+        at.iter().map(|&at| &self.kinds[at]).collect()
+    }
+
+    /// Plurals of the kinds whose names are nearest to a mistyped one, best first, at most three.
+    pub fn suggest(&self, name: &str) -> Vec<&str> {
+        let name = name.to_lowercase();
+        let mut near: Vec<(usize, usize)> = Vec::new();
+        for (at, kind) in self.kinds.iter().enumerate() {
+            let names = [kind.plural.as_str(), &kind.singular]
+                .into_iter()
+                .chain(kind.short_names.iter().map(|s| s.as_str()));
+            let distance = |n: &str| strsim::osa_distance(&name, n);
+            // A third of the letters may be wrong: more than that is another word.
+            let best = names.filter(|n| distance(n) <= n.len().max(name.len()) / 3).map(distance).min();
+            near.extend(best.map(|distance| (distance, at)));
+        }
+        near.sort_unstable();
+        let mut plurals: Vec<&str> = near.into_iter().map(|(_, at)| self.kinds[at].plural.as_str()).collect();
+        plurals.dedup();
+        plurals.truncate(3);
+        plurals
+    }
+
+    /// Every group with its versions: groups in order of registration, versions with the preferred one first.
+    pub fn groups(&self) -> Vec<(&str, Vec<&str>)> {
+        let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+        for kind in &self.kinds {
+            let at = groups.iter().position(|(group, _)| *group == kind.group).unwrap_or_else(|| {
+                groups.push((&kind.group, Vec::new()));
+                groups.len() - 1
+            });
+            let versions = &mut groups[at].1;
+            if !versions.contains(&kind.version.as_str()) {
+                versions.push(&kind.version);
+            }
+        }
+        for (_, versions) in &mut groups {
+            versions.sort_by_key(|v| preference(v));
+        }
+        groups
+    }
+
+    /// Every group and version, in the order of [`Registry::groups`].
+    pub fn group_versions(&self) -> Vec<GroupVersion> {
+        let groups = self.groups();
+        let pairs = groups.iter().flat_map(|(group, versions)| versions.iter().map(move |v| (*group, *v)));
+        pairs.map(|(group, version)| GroupVersion::new(group, version)).collect()
+    }
+
+    /// The kinds of one group and version, in order of registration.
+    pub fn in_group_version<'a>(
+        &'a self,
+        group: &'a str,
+        version: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<Kind>> {
+        self.kinds.iter().filter(move |k| k.group == group && k.version == version)
+    }
+
+    fn position(&self, group: &str, version: &str, plural: &str) -> Option<usize> {
+        self.by_resource.get(&(group.into(), version.into(), plural.into())).copied()
+    }
+
+    fn index(&mut self) {
+        self.by_resource.clear();
+        self.by_kind.clear();
+        self.by_name.clear();
+        let ranks: BTreeMap<String, usize> = self
+            .groups()
+            .into_iter()
+            .enumerate()
+            .map(|(rank, (group, _))| (group.to_owned(), rank))
+            .collect();
+        for (at, kind) in self.kinds.iter().enumerate() {
+            let key = |last: &str| (kind.group.clone(), kind.version.clone(), last.to_owned());
+            self.by_resource.insert(key(&kind.plural), at);
+            self.by_kind.insert(key(&kind.kind), at);
+            for name in names(kind) {
+                self.by_name.entry(name).or_default().push(at);
+            }
+        }
+        for found in self.by_name.values_mut() {
+            found.sort_by_key(|&at| {
+                let kind = &self.kinds[at];
+                (ranks.get(&kind.group).copied(), preference(&kind.version), at)
+            });
+            found.dedup();
+        }
+    }
+}
+
+/// Every name that a kind answers to, in lower case.
+fn names(kind: &Kind) -> Vec<String> {
+    let plain = [&kind.plural, &kind.singular, &kind.kind].into_iter().chain(&kind.short_names);
+    let mut names = Vec::new();
+    for name in plain.map(|n| n.to_lowercase()) {
+        if !kind.group.is_empty() {
+            names.push(format!("{name}.{}", kind.group));
+        }
+        // The core group's version is followed by a bare dot in kubectl's notation: `pods.v1.`.
+        names.push(format!("{name}.{}.{}", kind.version, kind.group));
+        names.push(name);
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// Kubernetes' order of versions: stable before beta before alpha, the higher number first, anything else last by name.
+fn preference(version: &str) -> (Reverse<(u8, u32, u32)>, &str) {
+    (Reverse(parse_version(version).unwrap_or((0, 0, 0))), version)
+}
+
+fn parse_version(version: &str) -> Option<(u8, u32, u32)> {
+    let rest = version.strip_prefix('v')?;
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let (major, stage) = (rest[..digits].parse().ok()?, &rest[digits..]);
+    for (name, rank) in [("beta", 2), ("alpha", 1)] {
+        if let Some(minor) = stage.strip_prefix(name) {
+            return Some((rank, major, minor.parse().ok()?));
+        }
+    }
+    stage.is_empty().then_some((3, major, 0))
 }
