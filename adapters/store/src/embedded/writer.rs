@@ -1,0 +1,327 @@
+//! The one thread that writes: takes what waits, orders it, commits it with one sync, then shows it and answers.
+//!
+//! Compaction is its work as well, a bounded number of deletions at a time, along with a batch or, while nothing waits,
+//! alone: it never holds up a write for long.
+
+use super::Shared;
+use super::engine::{Changes, Engine, Trouble};
+use super::record::{Record, splice};
+use super::recovery;
+use super::state::{Object, Past, State};
+use super::{Options, topics::Topic};
+use crate::disk::Disk;
+use crate::{Change, Entry, Error, Expect, Revision, Write};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::mpsc::{Receiver, error::TryRecvError};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+/// Events forgotten in one commit, unless the batch itself is larger than half of that.
+const COMPACT_STEP: u64 = 128;
+
+/// What the writer is asked for.
+pub(crate) enum Request {
+    /// To write.
+    Write {
+        /// What.
+        write: Write,
+        /// Where the answer goes.
+        answer: Answer<Entry>,
+        /// The room it takes up among the waiting bytes, given back when it is answered.
+        room: OwnedSemaphorePermit,
+    },
+    /// To forget history.
+    Compact {
+        /// Up to here.
+        upto: Revision,
+        /// Where the answer goes.
+        answer: Answer<()>,
+    },
+}
+
+type Answer<T> = oneshot::Sender<Result<T, Error>>;
+
+/// A write with its outcome, which holds once the batch is on disk.
+struct Decided {
+    answer: Answer<Entry>,
+    outcome: Result<Entry, Error>,
+    _room: OwnedSemaphorePermit,
+}
+
+/// The writer.
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+    disk: Arc<dyn Disk>,
+    /// `None` after a failed commit, until recovery.
+    engine: Option<Engine>,
+    trouble: Arc<Trouble>,
+    options: Options,
+    /// Up to where history is to be forgotten.
+    goal: Revision,
+    compactions: Vec<(Revision, Answer<()>)>,
+}
+
+impl Writer {
+    pub fn new(
+        shared: Arc<Shared>,
+        disk: Arc<dyn Disk>,
+        engine: Engine,
+        trouble: Arc<Trouble>,
+        options: Options,
+    ) -> Self {
+        Self { shared, disk, engine: Some(engine), trouble, options, goal: 0, compactions: Vec::new() }
+    }
+
+    /// Works until nobody can ask any more, then closes the database.
+    pub fn run(mut self, mut requests: Receiver<Request>) {
+        self.bound_history();
+        while let Some(first) = self.wait(&mut requests) {
+            let batch = self.gather(first, &mut requests);
+            self.carry_out(batch);
+        }
+        if let Some(Err(error)) = self.engine.take().map(Engine::close) {
+            tracing::warn!(%error, "the database was not closed cleanly; the next start repairs it");
+        }
+    }
+
+    /// Waits for the next request; `Some(None)` when there is compaction to be done meanwhile, `None` at the end.
+    fn wait(&self, requests: &mut Receiver<Request>) -> Option<Option<Request>> {
+        let due = self.goal > self.shared.state.read().compacted();
+        if due && (self.engine.is_some() || !self.compactions.is_empty()) {
+            return match requests.try_recv() {
+                Ok(request) => Some(Some(request)),
+                Err(TryRecvError::Empty) => Some(None),
+                Err(TryRecvError::Disconnected) => None,
+            };
+        }
+        requests.blocking_recv().map(Some)
+    }
+
+    /// Takes whatever waits, within the bounds of a batch.
+    fn gather(
+        &mut self,
+        first: Option<Request>,
+        requests: &mut Receiver<Request>,
+    ) -> Vec<(Write, Answer<Entry>, OwnedSemaphorePermit)> {
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        let mut next = first;
+        while let Some(request) = next {
+            match request {
+                Request::Write { write, answer, room } => {
+                    bytes += write.key.len() + write.value.as_ref().map_or(0, |v| v.bytes.len());
+                    batch.push((write, answer, room));
+                }
+                Request::Compact { upto, answer } => self.accept_compaction(upto, answer),
+            }
+            if batch.len() >= self.options.batch_writes || bytes >= self.options.batch_bytes {
+                break;
+            }
+            next = requests.try_recv().ok();
+        }
+        batch
+    }
+
+    fn accept_compaction(&mut self, upto: Revision, answer: Answer<()>) {
+        let state = self.shared.state.read();
+        let newest = state.revision();
+        if upto > newest {
+            // Whoever no longer waits for an answer does not get one; so with all answers.
+            answer.send(Err(Error::Future { asked: upto, newest })).ok();
+        } else if upto <= state.compacted() {
+            answer.send(Ok(())).ok();
+        } else {
+            self.goal = self.goal.max(upto);
+            self.compactions.push((upto, answer));
+        }
+    }
+
+    fn carry_out(&mut self, batch: Vec<(Write, Answer<Entry>, OwnedSemaphorePermit)>) {
+        let (pasts, decided) = self.decide(batch);
+        let forget = self.compaction_step(pasts.len());
+        if pasts.is_empty() && forget.is_none() {
+            return answer(decided, None);
+        }
+        match self.commit(&pasts, forget) {
+            Ok(()) => {
+                let (wake, gone) = self.show(pasts, forget);
+                answer(decided, None);
+                wake.iter().for_each(|topic| topic.wake.notify_waiters());
+                drop(gone);
+                self.answer_compactions();
+                self.bound_history();
+            }
+            Err(error) => {
+                answer(decided, Some(&error));
+                self.goal = 0;
+                for (_, waiting) in self.compactions.drain(..) {
+                    waiting.send(Err(error.clone())).ok();
+                }
+            }
+        }
+    }
+
+    /// Checks each write against the state as it is after those before it, and gives those that hold their revisions.
+    fn decide(&self, batch: Vec<(Write, Answer<Entry>, OwnedSemaphorePermit)>) -> (Vec<Past>, Vec<Decided>) {
+        let state = self.shared.state.read();
+        let mut staged = HashMap::new();
+        let mut pasts = Vec::with_capacity(batch.len());
+        let mut decided = Vec::with_capacity(batch.len());
+        let mut refused = 0;
+        for (write, answer, room) in batch {
+            let revision = state.revision() + pasts.len() as u64 + 1;
+            let outcome = match decide_one(&state, &staged, write, revision) {
+                Ok((past, entry)) => {
+                    staged.insert(past.event.key.clone(), past.after.clone());
+                    pasts.push(past);
+                    Ok(entry)
+                }
+                Err(error) => {
+                    refused += 1;
+                    Err(error)
+                }
+            };
+            decided.push(Decided { answer, outcome, _room: room });
+        }
+        drop(state);
+        if refused > 0 {
+            self.shared.counts.lock().conflicts += refused;
+        }
+        (pasts, decided)
+    }
+
+    /// Up to where this commit is to forget, if at all.
+    fn compaction_step(&self, writes: usize) -> Option<Revision> {
+        let compacted = self.shared.state.read().compacted();
+        let most = COMPACT_STEP.max(2 * writes as u64);
+        (self.goal > compacted).then(|| self.goal.min(compacted + most))
+    }
+
+    fn commit(&mut self, pasts: &[Past], forget: Option<Revision>) -> Result<(), Error> {
+        let began = Instant::now();
+        let result = self.try_commit(pasts, forget);
+        let failure = result.as_ref().err().map(|e| match e {
+            Error::Unwritable { why } => why.clone(),
+            other => other.to_string().into(),
+        });
+        if let Some(why) = &failure {
+            tracing::error!(%why, writes = pasts.len(), "a commit failed");
+        }
+        self.shared.counts.lock().commit(pasts.len(), began.elapsed(), failure.clone());
+        failure.map_or(Ok(()), |why| Err(Error::Unwritable { why }))
+    }
+
+    fn try_commit(&mut self, pasts: &[Past], forget: Option<Revision>) -> Result<(), Error> {
+        let state = self.shared.state.read();
+        let engine = match self.engine.take() {
+            Some(engine) => engine,
+            None => {
+                let engine = recovery::recover(&*self.disk, self.options.cache_bytes, &self.trouble, &state)?;
+                self.shared.counts.lock().recoveries += 1;
+                engine
+            }
+        };
+        let puts: Vec<(Revision, Record)> = pasts.iter().map(|p| (p.event.revision, p.record())).collect();
+        let removals: Vec<Revision> = match forget {
+            Some(upto) => state
+                .history_after(state.compacted())
+                .take_while(|past| past.event.revision <= upto)
+                .flat_map(Past::superseded)
+                .collect(),
+            None => Vec::new(),
+        };
+        drop(state);
+        engine
+            .commit(&Changes { puts: &puts, removals: &removals, compacted: forget })
+            .map_err(Error::unwritable)?;
+        self.engine = Some(engine);
+        Ok(())
+    }
+
+    /// Makes what was committed visible; returns whom to wake and what to drop.
+    fn show(&self, pasts: Vec<Past>, forget: Option<Revision>) -> (Vec<Arc<Topic>>, Vec<Past>) {
+        let mut wake = Vec::new();
+        let mut state = self.shared.state.write();
+        let before = state.revision();
+        for past in pasts {
+            state.apply(past, before, &mut wake);
+        }
+        let gone = forget.map(|upto| state.forget(upto)).unwrap_or_default();
+        (wake, gone)
+    }
+
+    fn answer_compactions(&mut self) {
+        if self.compactions.is_empty() {
+            return;
+        }
+        let compacted = self.shared.state.read().compacted();
+        let (done, waiting) = self.compactions.drain(..).partition(|(upto, _)| *upto <= compacted);
+        self.compactions = waiting;
+        for (_, answer) in Vec::from_iter::<Vec<(Revision, Answer<()>)>>(done) {
+            answer.send(Ok(())).ok();
+        }
+    }
+
+    /// Sets the goal so that the history falls back within its bounds, once it is an eighth above one of them.
+    fn bound_history(&mut self) {
+        let (events, bytes) = (self.options.history_events, self.options.history_bytes);
+        let state = self.shared.state.read();
+        if state.history_len() <= events + events / 8 && state.history_bytes() <= bytes + bytes / 8 {
+            return;
+        }
+        let mut over_events = state.history_len().saturating_sub(events);
+        let mut over_bytes = state.history_bytes().saturating_sub(bytes);
+        for past in state.history_after(state.compacted()) {
+            if over_events == 0 && over_bytes == 0 {
+                break;
+            }
+            over_events = over_events.saturating_sub(1);
+            over_bytes = over_bytes.saturating_sub(past.weight());
+            self.goal = self.goal.max(past.event.revision);
+        }
+    }
+}
+
+/// Checks one write, and makes the event of it.
+fn decide_one(
+    state: &State,
+    staged: &HashMap<Arc<str>, Option<Object>>,
+    write: Write,
+    revision: Revision,
+) -> Result<(Past, Entry), Error> {
+    let known = state.object(&write.key);
+    let current = match staged.get(&write.key) {
+        Some(staged) => staged.clone(),
+        None => known.map(|(_, object)| object.clone()),
+    };
+    let found = current.as_ref().map(|o| o.modified);
+    let holds = match write.expect {
+        Expect::Absent => found.is_none() && write.value.is_some(),
+        Expect::Revision(expected) => found == Some(expected),
+    };
+    let conflict = |key| Error::Conflict { key, found };
+    if !holds {
+        return Err(conflict(write.key));
+    }
+    // One key string for all that know the key.
+    let key = known.map_or(write.key, |(key, _)| key.clone());
+    let created = current.as_ref().map_or(revision, |o| o.created);
+    let after = write.value.map(|value| {
+        let spliced = splice(&value.bytes, value.revision_at, revision);
+        Object { value: spliced, created, modified: revision, mark: value.revision_at }
+    });
+    let past = Past::new(key.clone(), revision, current, after).ok_or_else(|| conflict(key.clone()))?;
+    let value = match &past.event.change {
+        Change::Created { value } | Change::Updated { value, .. } => value.clone(),
+        Change::Deleted { last, .. } => last.clone(),
+    };
+    Ok((past, Entry { key, value, created, modified: revision }))
+}
+
+/// Answers every write of a batch: with its outcome, or all with the failure of their commit.
+fn answer(decided: Vec<Decided>, failure: Option<&Error>) {
+    for Decided { answer, outcome, _room } in decided {
+        answer.send(failure.map_or(outcome, |error| Err(error.clone()))).ok();
+    }
+}
