@@ -109,11 +109,8 @@ impl Embedded {
     }
 }
 
-fn write_all(
-    objects: &[(Arc<str>, Object)],
-    revision: Revision,
-    out: impl Write,
-) -> io::Result<BackupSummary> {
+fn write_all(snapshot: &Snapshot, out: impl Write) -> io::Result<BackupSummary> {
+    let Snapshot { revision, objects } = snapshot;
     let mut out = Hashing::new(BufWriter::new(out));
     out.put(MAGIC)?;
     out.put(&VERSION.to_le_bytes())?;

@@ -22,14 +22,13 @@ pub use figures::{Figures, Histogram};
 pub(crate) use engine::Engine;
 pub(crate) use lock::DirectoryLock;
 pub(crate) use record::{Mark, Record, decimal};
-pub(crate) use state::Object;
 
 use crate::disk::{Directory, Disk};
 use crate::{Entry, Error, Listing, Range, Revision, Store, Watch, Write};
 use async_trait::async_trait;
 use figures::Counts;
 use parking_lot::{Mutex, RwLock};
-use state::State;
+use state::{Object, State};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
