@@ -17,6 +17,9 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 /// How long the authority's own certificate holds. It is renewed with the same key, so that what it signed stays valid.
 const LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
+/// The authority's files in its directory, with their modes, in the order in which they are written.
+pub const FILES: [(&str, u32); 2] = [("ca.key", files::PRIVATE), ("ca.crt", files::PUBLIC)];
+
 /// A certificate authority that can sign. `Debug` does not show the key.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -37,7 +40,7 @@ impl Authority {
     /// A certificate that is running out, or ran out while nobody was looking, is renewed with the same key. A
     /// certificate without its key, a key of another certificate, and damaged files are refused.
     pub fn load_or_create(directory: &Path, now: SystemTime) -> Result<Self, Error> {
-        let paths = Paths { certificate: directory.join("ca.crt"), key: directory.join("ca.key") };
+        let paths = Paths { certificate: directory.join(FILES[1].0), key: directory.join(FILES[0].0) };
         let certificate = files::read(&paths.certificate)?;
         let key = files::read_private(&paths.key)?;
         match (certificate, key) {

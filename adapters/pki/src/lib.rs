@@ -12,7 +12,7 @@ mod lifetime;
 mod subject;
 mod tls;
 
-pub use authority::Authority;
+pub use authority::{Authority, FILES};
 pub use error::Error;
 pub use identity::Identity;
 pub use leaf::{Issued, ServerNames};

@@ -1,3 +1,50 @@
 //! The control plane: every central service, or the ones named in its configuration.
 
-fn main() {}
+mod args;
+mod backup;
+mod config;
+mod credentials;
+mod data_dir;
+mod figures;
+mod kubeconfig;
+mod log;
+mod names;
+mod seed;
+mod serve;
+mod welcome;
+
+use args::{Args, Command};
+use clap::Parser;
+use config::Settings;
+use std::{io::Write, process::ExitCode, time::Instant};
+
+/// Wrong flags or configuration; what clap itself exits with.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let started = Instant::now();
+    let args = Args::parse();
+    let settings = match Settings::load(args.flags) {
+        Ok(settings) => settings,
+        Err(error) => return complain(&error, USAGE),
+    };
+    let outcome = match args.command {
+        None => serve::run(settings, started),
+        Some(Command::Version) => version(),
+        Some(Command::Backup { output, kubeconfig }) => backup::backup(&settings, &output, kubeconfig),
+        Some(Command::Restore { file }) => backup::restore(&settings, &file),
+    };
+    outcome.map_or_else(|error| complain(&error, 1), |()| ExitCode::SUCCESS)
+}
+
+fn version() -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "labd {}", env!("CARGO_PKG_VERSION"))?;
+    Ok(())
+}
+
+/// One line on stderr: what failed, and each cause beneath.
+fn complain(error: &anyhow::Error, code: u8) -> ExitCode {
+    // Nobody is left to be told that stderr is closed.
+    let _ = writeln!(std::io::stderr(), "labd: {error:#}");
+    ExitCode::from(code)
+}

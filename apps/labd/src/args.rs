@@ -1,0 +1,58 @@
+//! The command line.
+
+use crate::config::Flags;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  labd                                     start with everything in its default place
+  labd --data-dir ./data --listen 127.0.0.1:6443
+  labd backup -o lab.backup                copy everything, while labd runs or not
+  labd restore lab.backup --data-dir ./new put a copy into an empty directory
+
+Flags win over the file named by --config, and that over the defaults.
+
+Exit codes: 0 done (SIGTERM and SIGINT included), 1 failed, 2 wrong flags or configuration.";
+
+/// Lab's control plane: one API for machines and what runs on them.
+#[derive(Debug, Parser)]
+#[command(name = "labd", version, after_help = EXAMPLES, disable_help_subcommand = true, args_conflicts_with_subcommands = false)]
+pub struct Args {
+    #[command(flatten)]
+    pub flags: Flags,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do other than to serve.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Copy everything, objects and keys, into one file, from a running labd or from its directory
+    #[command(after_help = "\
+Examples:
+  labd backup -o lab.backup
+  labd backup -o lab.backup --kubeconfig admin.kubeconfig   from a labd elsewhere
+
+The file holds the certificate authority's key: whoever has it may do everything.")]
+    Backup {
+        /// Where to write it; replaced only when the copy is whole
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+        /// Ask the labd that this kubeconfig names [default: the one on the data directory]
+        #[arg(long, value_name = "FILE")]
+        kubeconfig: Option<PathBuf>,
+    },
+    /// Put a backup into an empty data directory
+    #[command(after_help = "\
+Examples:
+  labd restore lab.backup --data-dir ./new
+  labd --data-dir ./new")]
+    Restore {
+        /// A file that `labd backup` wrote
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Say which version this is
+    Version,
+}

@@ -1,0 +1,233 @@
+//! What labd is told, from flags, a file and defaults, in this order of precedence.
+
+mod file;
+
+pub use file::{File, LogFormat};
+
+use anyhow::Context;
+use jiff::SignedDuration;
+use serde::Deserialize;
+use std::{
+    env,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+/// Kubernetes' own port for its API.
+const PORT: u16 = 6443;
+/// How long an event is kept after it was last seen: Kubernetes' own default.
+const EVENTS: SignedDuration = SignedDuration::from_hours(1);
+
+/// Flags that set what the file may set as well; they win.
+#[derive(Debug, Default, clap::Args)]
+pub struct Flags {
+    /// Where everything is kept [default: /var/lib/lab for root, else ~/.local/state/lab]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub data_dir: Option<PathBuf>,
+    /// Address and port of the API [default: 0.0.0.0:6443]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// A further name or address by which this server is called, for its certificate (repeatable)
+    #[arg(long = "name", value_name = "NAME")]
+    pub names: Vec<String>,
+    /// The configuration file (TOML); flags win over it
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// What is logged: error, warn, info, debug, trace or off, or per module as in `info,lab_store=debug`
+    /// [default: info]
+    #[arg(long, value_name = "LEVEL", global = true)]
+    pub log: Option<Level>,
+    /// How a log line looks [default: text]
+    #[arg(long, value_name = "FORMAT", global = true)]
+    pub log_format: Option<LogFormat>,
+}
+
+/// What labd was told, with nothing left open.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// Address and port of the API.
+    pub listen: SocketAddr,
+    /// Further names and addresses by which this server is called.
+    pub names: Vec<String>,
+    /// From which level on something is logged.
+    pub log_level: Level,
+    /// How a log line looks.
+    pub log_format: LogFormat,
+    /// How long an event is kept after it was last seen.
+    pub keep_events: SignedDuration,
+}
+
+impl Settings {
+    /// Reads the file, if one is named, and puts the flags over it.
+    pub fn load(flags: Flags) -> anyhow::Result<Self> {
+        let file = match &flags.config {
+            Some(path) => read(path)?,
+            None => File::default(),
+        };
+        Self::resolve(flags, file, is_root())
+    }
+
+    fn resolve(flags: Flags, file: File, root: bool) -> anyhow::Result<Self> {
+        let data_dir = match flags.data_dir.or(file.data_dir) {
+            Some(directory) => directory,
+            None => default_data_dir(root)?,
+        };
+        let names = if flags.names.is_empty() { file.names } else { flags.names };
+        Ok(Self {
+            data_dir: std::path::absolute(&data_dir)
+                .with_context(|| format!("data directory {:?}", data_dir.display()))?,
+            listen: flags.listen.or(file.listen).unwrap_or((Ipv4Addr::UNSPECIFIED, PORT).into()),
+            names,
+            log_level: flags.log.or(file.log.level).unwrap_or_default(),
+            log_format: flags.log_format.or(file.log.format).unwrap_or_default(),
+            keep_events: file.events.keep.map_or(EVENTS, |span| span.0),
+        })
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<File> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    File::parse(&text).with_context(|| format!("{} is not a configuration of labd", path.display()))
+}
+
+/// The state directory of the XDG base directory specification, or the system's for root.
+fn default_data_dir(root: bool) -> anyhow::Result<PathBuf> {
+    if root {
+        return Ok("/var/lib/lab".into());
+    }
+    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("XDG_STATE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+        .map(|state| state.join("lab"))
+        .context("no data directory: HOME is not set; name one with --data-dir DIR")
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// From which level on something is logged, as `tracing`'s filters write it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Level(String);
+
+impl Default for Level {
+    fn default() -> Self {
+        Self("info".into())
+    }
+}
+
+impl Level {
+    /// The filter.
+    pub fn filter(&self) -> tracing_subscriber::EnvFilter {
+        tracing_subscriber::EnvFilter::new(&self.0)
+    }
+}
+
+impl FromStr for Level {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let ok = !text.is_empty() && tracing_subscriber::EnvFilter::try_new(text).is_ok();
+        // A lone word that is no level would be taken for a module, and all else be silent.
+        let word = text.split(',').filter(|part| !part.contains('=')).all(|part| {
+            ["error", "warn", "info", "debug", "trace", "off"].contains(&part.to_ascii_lowercase().as_str())
+        });
+        if ok && word {
+            return Ok(Self(text.into()));
+        }
+        Err(format!(
+            "`{text}` is no log level; write error, warn, info, debug, trace or off, alone or per module as in \
+             `info,lab_store=debug`"
+        ))
+    }
+}
+
+impl TryFrom<String> for Level {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// A length of time above zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Span(SignedDuration);
+
+impl TryFrom<String> for Span {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        // A day here is 24 hours: nothing that is configured follows a calendar.
+        let day = jiff::SpanRelativeTo::days_are_24_hours();
+        let duration = text.parse::<jiff::Span>().and_then(|span| span.to_duration(day));
+        match duration {
+            Ok(duration) if duration > SignedDuration::ZERO => Ok(Self(duration)),
+            Ok(_) => Err(format!("`{text}` is not above zero")),
+            Err(_) => Err(format!("`{text}` is no length of time; write it as in `90m`, `1h` or `2d`")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_defaults() {
+        let file = || {
+            File::parse(
+                "data-dir = \"/a\"\nlisten = \"127.0.0.1:1\"\nnames = [\"x\"]\n[log]\nlevel = \"warn\"\n",
+            )
+            .unwrap()
+        };
+        let from_file = Settings::resolve(Flags::default(), file(), true).unwrap();
+        assert_eq!(
+            from_file,
+            Settings {
+                data_dir: "/a".into(),
+                listen: "127.0.0.1:1".parse().unwrap(),
+                names: vec!["x".into()],
+                log_level: Level("warn".into()),
+                log_format: LogFormat::Text,
+                keep_events: EVENTS,
+            }
+        );
+        let flags = Flags {
+            data_dir: Some("/b".into()),
+            listen: Some("127.0.0.1:2".parse().unwrap()),
+            names: vec!["y".into()],
+            log: Some(Level("debug".into())),
+            log_format: Some(LogFormat::Json),
+            config: None,
+        };
+        let from_flags = Settings::resolve(flags, file(), true).unwrap();
+        assert_eq!(
+            from_flags,
+            Settings {
+                data_dir: "/b".into(),
+                listen: "127.0.0.1:2".parse().unwrap(),
+                names: vec!["y".into()],
+                log_level: Level("debug".into()),
+                log_format: LogFormat::Json,
+                keep_events: EVENTS,
+            }
+        );
+    }
+
+    #[test]
+    fn levels_are_levels() {
+        let check = |text: &str, ok: bool| assert_eq!(text.parse::<Level>().is_ok(), ok, "{text}");
+        for text in ["info", "off", "DEBUG", "info,lab_store=trace", "lab_store=trace"] {
+            check(text, true);
+        }
+        for text in ["", "loud", "info,loud", "lab=loud", "lab_store"] {
+            check(text, false);
+        }
+    }
+}

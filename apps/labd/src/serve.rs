@@ -1,0 +1,156 @@
+//! Starts every service over one store, serves until told to stop, and ends in order.
+
+use crate::{
+    config::Settings,
+    credentials::{Credentials, TENDING},
+    data_dir::{DataDir, Layout},
+    figures, kubeconfig, log, seed, welcome,
+};
+use anyhow::Context;
+use lab_api_server::{ApiServer, Caller, Options, health};
+use lab_client::{Client, InProcess};
+use lab_controllers::Controllers;
+use lab_store::Embedded;
+use std::{
+    io::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Instant, SystemTime},
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+
+/// Serves until SIGTERM or SIGINT. `started` is when the process began.
+pub fn run(settings: Settings, started: Instant) -> anyhow::Result<()> {
+    log::begin(&settings);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let outcome = runtime.block_on(serve(settings, started));
+    // Whatever still blocks a thread is not worth waiting for: the store has been closed.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(settings: Settings, started: Instant) -> anyhow::Result<()> {
+    let directory = DataDir::open(&settings.data_dir)?;
+    let layout = directory.layout();
+    let is_new = !layout.pki().exists();
+    let listener = TcpListener::bind(settings.listen).await.with_context(|| {
+        format!("cannot listen at {}; name another address with --listen ADDR:PORT", settings.listen)
+    })?;
+    let address = listener.local_addr().context("cannot read the address listened at")?;
+    let credentials = Credentials::open(&layout, &settings, address, SystemTime::now())?;
+    let (tls, pin) = (credentials.tls()?, credentials.pin());
+
+    let store = open_store(&layout)?;
+    let synced = Arc::new(AtomicBool::new(false));
+    let api = ApiServer::new(lab_kinds::registry(), store.clone(), options(&store, &synced));
+    let client = Client::new("labd", in_process(api.clone()));
+    seed::sow(&client).await?;
+    let controllers = start_controllers(&client, &api, &settings);
+    let tending = tokio::spawn(tend(credentials));
+
+    let server = kubeconfig::url(address);
+    if is_new {
+        let text = welcome::text(&server, &pin, directory.path(), &layout.admin_kubeconfig());
+        // A closed stdout keeps nobody from serving.
+        let _ = std::io::stdout().write_all(text.as_bytes());
+    }
+    let mut watched = controllers.synced();
+    tokio::spawn(async move {
+        watched.wait().await;
+        synced.store(true, Ordering::Relaxed);
+        tracing::info!(%address, took = ?started.elapsed(), "ready");
+    });
+    let stop = stop_signal()?;
+    let served = lab_api_server::serve(listener, Arc::new(tls), api, stop).await.context("cannot serve");
+    tending.abort();
+    controllers.stop().await;
+    // The runtime's threads do nothing else any more; blocking this one is fine.
+    store.close();
+    tracing::info!("stopped");
+    served
+}
+
+fn open_store(layout: &Layout<'_>) -> anyhow::Result<Arc<Embedded>> {
+    let path = layout.store();
+    let store = Embedded::open(&path, lab_store::Options::default())
+        .with_context(|| format!("cannot open the store in {}", path.display()))?;
+    Ok(Arc::new(store))
+}
+
+/// How the API serves, and when it counts as ready.
+fn options(store: &Arc<Embedded>, synced: &Arc<AtomicBool>) -> Options {
+    let (writable, synced) = (store.clone(), synced.clone());
+    let checks = vec![
+        health::Check {
+            name: "store-writable",
+            run: Arc::new(move || writable.figures().unwritable.map_or(Ok(()), |why| Err(why.to_string()))),
+        },
+        health::Check {
+            name: "controllers-synced",
+            run: Arc::new(move || match synced.load(Ordering::Relaxed) {
+                true => Ok(()),
+                false => Err("they have not seen all objects yet".into()),
+            }),
+        },
+    ];
+    let metrics = figures::registry(store.clone(), SystemTime::now());
+    Options { version: health::version(env!("CARGO_PKG_VERSION")), metrics, checks, ..Options::default() }
+}
+
+/// The way from parts of this process to the API, without a socket.
+fn in_process(api: Arc<ApiServer>) -> impl lab_client::Transport {
+    InProcess::new("labd", move |request: lab_client::Request| {
+        let api = api.clone();
+        async move {
+            let request = request.map(http_body_util::Full::new);
+            api.handle(request, Caller::internal("controllers")).await
+        }
+    })
+}
+
+fn start_controllers(client: &Client, api: &ApiServer, settings: &Settings) -> Controllers {
+    let options = lab_controllers::Options { keep_events: settings.keep_events, seed: rand::random() };
+    lab_controllers::start(client, api.registry(), &options)
+}
+
+/// Renews what runs out, for as long as labd runs.
+async fn tend(mut credentials: Credentials) {
+    let mut ticks = tokio::time::interval(TENDING);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // The first tick is at once, and everything was made just now.
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        if let Err(error) = credentials.tend(SystemTime::now()) {
+            tracing::error!("certificates could not be renewed, will try again: {error:#}");
+        }
+    }
+}
+
+/// Ready at the first SIGTERM or SIGINT. A second one ends the process where it is.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + Send> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping; requests that are under way may end (once more to stop at once)");
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            std::process::exit(1);
+        });
+    })
+}
