@@ -91,18 +91,6 @@ pub struct ObjectMeta {
     pub self_link: Option<String>,
 }
 
-impl ObjectMeta {
-    /// The reference to the owner that manages the object, where there is one.
-    pub fn controller(&self) -> Option<&OwnerReference> {
-        self.owner_references.iter().find(|owner| owner.controller == Some(true))
-    }
-
-    /// Whether deletion was asked for.
-    pub fn is_being_deleted(&self) -> bool {
-        self.deletion_timestamp.is_some()
-    }
-}
-
 /// A reference to an object that owns this one, in the same namespace or without one.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -186,15 +174,5 @@ mod tests {
         assert_eq!(meta, ObjectMeta::default());
         assert_eq!(serde_json::to_value(meta).unwrap(), json!({}));
         assert_eq!(serde_json::to_value(ListMeta::default()).unwrap(), json!({}));
-    }
-
-    #[test]
-    fn who_manages_it() {
-        let owner =
-            |uid: &str, controller| OwnerReference { uid: uid.into(), controller, ..Default::default() };
-        let mut meta = ObjectMeta { owner_references: vec![owner("a", None)], ..Default::default() };
-        assert_eq!(meta.controller(), None);
-        meta.owner_references.extend([owner("b", Some(false)), owner("c", Some(true))]);
-        assert_eq!(meta.controller().map(|o| o.uid.as_str()), Some("c"));
     }
 }

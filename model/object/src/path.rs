@@ -47,11 +47,6 @@ impl Path {
         })
     }
 
-    /// The path of these field names.
-    pub fn of_fields<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        Self { steps: names.into_iter().map(|n| Step::Field(n.into())).collect() }
-    }
-
     /// Every value at the path, in order.
     pub fn get_all<'a>(&self, object: &'a Json) -> Vec<&'a Json> {
         let mut found = Vec::new();
@@ -111,11 +106,6 @@ pub fn text_of(value: &Json) -> Option<Cow<'_, str>> {
         Json::Number(number) => Some(Cow::Owned(number.to_string())),
         Json::Null | Json::Array(_) | Json::Object(_) => None,
     }
-}
-
-/// Every value at the path, in order: [`Path::get_all`] for a path that was parsed before.
-pub fn get_all<'a>(object: &'a Json, path: &Path) -> Vec<&'a Json> {
-    path.get_all(object)
 }
 
 type Take<'t, 'a> = dyn FnMut(&'a Json) -> ControlFlow<()> + 't;
@@ -362,7 +352,7 @@ mod tests {
         let path = Path::parse("spec.nics.mac").unwrap();
         assert_eq!(path.first(&object()), Some(&json!("m0")));
         assert_eq!(path.only(&object()), None);
-        assert_eq!(Path::of_fields(["spec", "count"]).only(&object()), Some(&json!(3)));
+        assert_eq!(Path::parse("spec.count").unwrap().only(&object()), Some(&json!(3)));
     }
 
     #[test]

@@ -69,7 +69,7 @@ fn remove_beneath(schema: Option<&Schema>, value: &mut Json, last: &FieldSet, ke
         let Some(last) = last.children.get(step) else { return true };
         let kept = kept.children.get(step).unwrap_or(&nothing);
         // A field named by the schema lives as long as anything beneath it; entries of maps and lists by themselves.
-        if last.member && !kept.member && !(named && !kept.is_empty()) {
+        if last.member && !kept.member && (kept.is_empty() || !named) {
             return false;
         }
         let held = !is_hollow(child);

@@ -65,12 +65,10 @@ fn apply(target: &mut Json, index: usize, operation: PatchOperation) -> Result<(
     };
     let [operation] = operation;
     let why = match (&failed, &operation) {
-        (_, PatchOperation::Test(test)) => {
-            match target.pointer(test.path.as_str()) {
-                Some(found) => format!("the value there is {}, not {}", shown(found), shown(&test.value)),
-                None => format!("there is no value there; it should be {}", shown(&test.value)),
-            }
-        }
+        (_, PatchOperation::Test(test)) => match target.pointer(test.path.as_str()) {
+            Some(found) => format!("the value there is {}, not {}", shown(found), shown(&test.value)),
+            None => format!("there is no value there; it should be {}", shown(&test.value)),
+        },
         (PatchErrorKind::InvalidFromPointer, PatchOperation::Move(m)) => nothing_at(m.from.as_str()),
         (PatchErrorKind::InvalidFromPointer, PatchOperation::Copy(c)) => nothing_at(c.from.as_str()),
         (

@@ -1,6 +1,7 @@
 //! Field selectors: `metadata.name=web,status.phase!=Failed`; in values `\,`, `\=` and `\\` stand for the characters.
 
 use super::SelectorError;
+use crate::{Json, path::Path};
 use std::{borrow::Cow, fmt, str::FromStr};
 
 /// How a field relates to the value.
@@ -87,6 +88,20 @@ impl FieldRequirement {
             absent = false;
             value.as_ref() == self.value
         });
+        self.decide(found, absent)
+    }
+
+    /// Whether the values at the path meet it. Nothing is copied but numbers.
+    pub fn matches_at(&self, path: &Path, object: &Json) -> bool {
+        let (mut found, mut absent) = (false, true);
+        path.texts(object, |text| {
+            absent = false;
+            found |= text == self.value;
+        });
+        self.decide(found, absent)
+    }
+
+    fn decide(&self, found: bool, absent: bool) -> bool {
         let found = found || (absent && self.value.is_empty());
         found == (self.operator == FieldOperator::Equals)
     }
@@ -176,6 +191,9 @@ mod tests {
             _ => vec![],
         });
         assert_eq!(found, met, "{selector:?}");
+        let object = serde_json::json!({"a": 1, "many": ["x", "y"], "odd": "p=q,r\\"});
+        let at = |r: &FieldRequirement| r.matches_at(&Path::parse(&r.field).unwrap(), &object);
+        assert_eq!(parsed.requirements().iter().all(at), met, "{selector:?}");
     }
 
     #[test]
