@@ -69,12 +69,21 @@ pub(crate) fn openssh_key(text: &str) -> Result<(), &'static str> {
     if !known.iter().any(|prefix| kind.starts_with(prefix)) {
         return Err("must begin with the key's type, such as ssh-ed25519");
     }
-    // The blob begins with the type once more, after its length.
     let blob = STANDARD.decode(key).unwrap_or_default();
-    let inner = blob.get(4..4 + kind.len());
-    if inner == Some(kind.as_bytes()) {
-        Ok(())
-    } else {
-        Err("the key does not fit its type; was it cut off?")
+    match ssh_strings(&blob).as_deref() {
+        Some([inner, _, ..]) if *inner == kind.as_bytes() => Ok(()),
+        _ => Err("the key does not fit its type; was it cut off?"),
     }
+}
+
+/// The strings that a blob consists of, each after its length (RFC 4251 section 5); `None` when it is cut off.
+fn ssh_strings(mut blob: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut strings = Vec::new();
+    while !blob.is_empty() {
+        let (length, rest) = blob.split_first_chunk::<4>()?;
+        let (string, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+        strings.push(string);
+        blob = rest;
+    }
+    Some(strings)
 }

@@ -105,6 +105,10 @@ pub fn schema_of<T: JsonSchema>() -> Schema {
     let generated = settings.into_generator().into_root_schema_for::<T>().to_value();
     let mut schema = Schema::from_json(&generated).expect("every type of ours has a structural schema");
     absent_rather_than_null(&mut schema);
+    // Every object has these; they are no defaults.
+    for name in ["apiVersion", "kind", "metadata"] {
+        schema.properties.get_mut(name).into_iter().for_each(|property| property.default = None);
+    }
     schema
 }
 

@@ -119,7 +119,7 @@ impl Define for Event {
                 "involvedObject.fieldPath",
                 "reason",
                 "reportingComponent",
-                "source",
+                "source.component",
                 "type",
             ])
             .validated_by(validate)

@@ -62,10 +62,8 @@ pub enum PropagationPolicy {
 impl DeleteOptions {
     /// The policy asked for, in either form; `None` when the kind's own default counts.
     pub fn policy(&self) -> Option<PropagationPolicy> {
-        self.propagation_policy.or(match self.orphan_dependents? {
-            true => Some(PropagationPolicy::Orphan),
-            false => Some(PropagationPolicy::Background),
-        })
+        let older = |orphan| if orphan { PropagationPolicy::Orphan } else { PropagationPolicy::Background };
+        self.propagation_policy.or_else(|| self.orphan_dependents.map(older))
     }
 }
 

@@ -105,43 +105,43 @@ pub struct BastionStatus {
 
 /// A network interface of a bastion.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct BastionInterface {
     /// The operating system's name for it, such as `eth1`.
     pub name: String,
     /// Its MAC address.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac: Option<MacAddress>,
     /// Addresses it has at present.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub addresses: Vec<IpAddr>,
     /// Name of the Network object it serves through this interface.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
 }
 
 /// A file that a bastion holds or is fetching.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct CachedArtefact {
     /// SHA-256 of the file: `sha256:` and 64 hexadecimal digits.
     pub checksum: String,
     /// Where it comes from.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub url: String,
     /// How many bytes of it are there.
     #[schemars(range(min = 0))]
     pub done_bytes: i64,
     /// How many bytes it has, where that is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub total_bytes: Option<i64>,
     /// Whether all of it is there and fits its checksum.
-    #[serde(skip_serializing_if = "unset")]
+    #[serde(default, skip_serializing_if = "unset")]
     pub verified: bool,
     /// Why it could not be fetched, as a sentence.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 

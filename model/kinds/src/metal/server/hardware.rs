@@ -82,29 +82,29 @@ pub struct Cpu {
 
 /// A memory module.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct Dimm {
     /// The slot as the board names it, such as `DIMM_A1`.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub slot: String,
     /// Size in bytes.
     #[schemars(range(min = 0))]
     pub size_bytes: i64,
     /// Type of memory, such as `DDR5`.
-    #[serde(rename = "type", skip_serializing_if = "String::is_empty")]
+    #[serde(rename = "type", default, skip_serializing_if = "String::is_empty")]
     pub kind: String,
     /// Rate it runs at, in million transfers a second.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub speed_mts: Option<i32>,
     /// Who made it.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub manufacturer: String,
     /// The maker's part number.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub part: String,
     /// Serial number.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub serial: String,
 }
 
@@ -141,16 +141,16 @@ pub enum FirmwareType {
 
 /// A trusted platform module.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct Tpm {
     /// Version of its specification: `1.2` or `2.0`.
     pub version: String,
     /// Who made it.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub manufacturer: String,
     /// SHA-256 of its endorsement key's public part, by which this very chip is recognised: `sha256:` and 64
     /// hexadecimal digits.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
     pub endorsement_key: Option<String>,
 }
@@ -175,41 +175,41 @@ pub struct BmcHardware {
 
 /// A disk.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct Disk {
     /// The kernel's name for it at present, such as `nvme0n1`. It can be another one after the next boot: plans name disks
     /// by serial and WWN.
     pub name: String,
     /// Serial number; empty for disks that have none.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub serial: String,
     /// World wide name, such as `eui.0025388b71b0a1c2`; empty for disks that have none.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub wwn: String,
     /// Size in bytes.
     #[schemars(range(min = 0))]
     pub size_bytes: i64,
     /// Logical sector size in bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub sector_bytes: Option<i32>,
     /// The model's name.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub model: String,
     /// How it is attached.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transport: Option<Transport>,
     /// Whether it has turning platters.
-    #[serde(skip_serializing_if = "unset")]
+    #[serde(default, skip_serializing_if = "unset")]
     pub rotational: bool,
     /// Whether its medium can be taken out.
-    #[serde(skip_serializing_if = "unset")]
+    #[serde(default, skip_serializing_if = "unset")]
     pub removable: bool,
     /// Whether it refuses to be written to.
-    #[serde(skip_serializing_if = "unset")]
+    #[serde(default, skip_serializing_if = "unset")]
     pub read_only: bool,
     /// What is on it.
-    #[serde(skip_serializing_if = "unset")]
+    #[serde(default, skip_serializing_if = "unset")]
     pub contents: Contents,
 }
 
@@ -266,19 +266,19 @@ pub enum PartitionTable {
 
 /// A partition that was found.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct Partition {
     /// Number in the table, from 1.
     #[schemars(range(min = 1))]
     pub number: i32,
     /// Name in the table (GPT only).
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// Type in the table: a GUID (GPT) or two hexadecimal digits (MBR).
-    #[serde(rename = "type", skip_serializing_if = "String::is_empty")]
+    #[serde(rename = "type", default, skip_serializing_if = "String::is_empty")]
     pub kind: String,
     /// Identifier in the table.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub uuid: String,
     /// Where it begins, in bytes from the disk's beginning.
     #[schemars(range(min = 0))]
@@ -287,7 +287,7 @@ pub struct Partition {
     #[schemars(range(min = 0))]
     pub size_bytes: i64,
     /// What stands in it.
-    #[serde(skip_serializing_if = "unset")]
+    #[serde(default, skip_serializing_if = "unset")]
     pub signature: Signature,
 }
 
@@ -311,7 +311,7 @@ pub struct Signature {
 
 /// An LVM volume group that was found.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct VolumeGroup {
     /// Its identifier; names can stand twice on foreign disks.
     pub uuid: String,
@@ -324,21 +324,21 @@ pub struct VolumeGroup {
     #[schemars(range(min = 0))]
     pub free_bytes: i64,
     /// The disks and partitions it lies on, by the kernel's names at present, such as `nvme0n1p3`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub devices: Vec<String>,
     /// Whether some of its disks are missing.
-    #[serde(skip_serializing_if = "unset")]
+    #[serde(default, skip_serializing_if = "unset")]
     pub incomplete: bool,
     /// Its logical volumes.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub volumes: Vec<LogicalVolume>,
 }
 
 /// A logical volume that was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct LogicalVolume {
     /// Its name.
     pub name: String,
@@ -346,7 +346,7 @@ pub struct LogicalVolume {
     #[schemars(range(min = 0))]
     pub size_bytes: i64,
     /// What stands in it.
-    #[serde(skip_serializing_if = "unset")]
+    #[serde(default, skip_serializing_if = "unset")]
     pub signature: Signature,
 }
 
@@ -386,20 +386,20 @@ pub struct Nic {
 
 /// What a switch says of itself (IEEE 802.1AB).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct LldpNeighbour {
     /// Identifier of the switch, mostly its MAC address.
     pub chassis: String,
     /// Identifier of the port.
     pub port: String,
     /// Name of the switch.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub system: String,
     /// Description of the port.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub port_description: String,
     /// The port's own VLAN.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 4094))]
     pub vlan: Option<i32>,
 }

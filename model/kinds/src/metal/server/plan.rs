@@ -60,15 +60,15 @@ pub enum Fate {
 
 /// What happens to a disk.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct DiskPlan {
     /// The kernel's name for it when the plan was made; for people only.
     pub name: String,
     /// Serial number; with the WWN, what the disk is recognised by when the plan is carried out.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub serial: String,
     /// World wide name.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub wwn: String,
     /// Size in bytes.
     #[schemars(range(min = 0))]
@@ -76,20 +76,20 @@ pub struct DiskPlan {
     /// What happens to it.
     pub fate: Fate,
     /// Why this disk was taken, or left alone, as a sentence.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub why: String,
     /// What is on it now, in a few words, such as `gpt: vfat, ext4, LVM labvg`.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub now: String,
     /// The partitions it will have.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub partitions: Vec<PartitionPlan>,
 }
 
 /// What happens to a partition.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct PartitionPlan {
     /// Number in the table, from 1.
     #[schemars(range(min = 1))]
@@ -102,36 +102,36 @@ pub struct PartitionPlan {
     #[schemars(range(min = 0))]
     pub size_bytes: i64,
     /// What will stand in it, such as `vfat` or `LVM2_member`.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub file_system: String,
     /// Where it will be mounted.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mount: Option<String>,
     /// Why, as a sentence.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub why: String,
 }
 
 /// What happens to a volume group.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct VolumeGroupPlan {
     /// Its name.
     pub name: String,
     /// Its identifier, when it exists already.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uuid: Option<String>,
     /// What happens to it.
     pub fate: Fate,
     /// The volumes it will have.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub volumes: Vec<VolumePlan>,
 }
 
 /// What happens to a logical volume.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct VolumePlan {
     /// Its name.
     pub name: String,
@@ -141,12 +141,12 @@ pub struct VolumePlan {
     #[schemars(range(min = 0))]
     pub size_bytes: i64,
     /// What will stand in it, such as `xfs` or `swap`.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub file_system: String,
     /// Where it will be mounted.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mount: Option<String>,
     /// Why, as a sentence.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub why: String,
 }

@@ -166,28 +166,28 @@ pub struct PowerStatus {
 
 /// A stage of an installation.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct Stage {
     /// Its name, such as `partition`.
     pub name: String,
     /// When it began.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Time>,
     /// When it ended; absent while it is under way.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Time>,
     /// How it ended; absent while it is under way.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<StageOutcome>,
     /// What it is doing, or why it failed, as a sentence.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// Bytes it has written or fetched so far, where it counts them.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub done_bytes: Option<i64>,
     /// Bytes it will have written or fetched at its end, where that is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub total_bytes: Option<i64>,
 }
@@ -206,7 +206,7 @@ pub enum StageOutcome {
 
 /// What is installed on a machine.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct InstallStatus {
     /// Name of the OperatingSystem object it was installed from.
     pub operating_system: String,
@@ -215,37 +215,37 @@ pub struct InstallStatus {
     /// Hash of the plan that was carried out.
     pub plan: String,
     /// The `spec.install.reprovision` that was carried out.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reprovision: Option<i64>,
     /// When the installation ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished: Option<Time>,
 }
 
 /// The agent that runs on a machine.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct AgentStatus {
     /// Version of the agent.
     pub version: String,
     /// Whether it is connected.
     pub online: bool,
     /// Since when it has been connected, or not.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
     /// Its last heartbeat that was recorded. Heartbeats are recorded seldom while all is well; `online` is what counts.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_heartbeat: Option<Time>,
     /// When the machine was started.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub booted: Option<Time>,
     /// The running operating system, as it names itself, such as `Debian GNU/Linux 13 (trixie)`.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub operating_system: String,
     /// Release of the running kernel.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub kernel: String,
     /// End of the agent's certificate, which it renews well before.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_expires: Option<Time>,
 }
