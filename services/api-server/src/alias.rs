@@ -90,11 +90,9 @@ impl Aliases {
     /// What an object is to be found by: its other names, each behind its place.
     fn entries(&self, key: &str, value: &[u8]) -> Option<Vec<String>> {
         let parts = Key::parse(key)?;
-        let kind = self
-            .registry
-            .kinds()
-            .iter()
-            .find(|kind| kind.plural == parts.resource && kind.group == parts.group && kind.aliases.is_some())?;
+        let kind = self.registry.kinds().iter().find(|kind| {
+            kind.plural == parts.resource && kind.group == parts.group && kind.aliases.is_some()
+        })?;
         let object: Json = serde_json::from_slice(value).ok()?;
         let place = key::object(parts.tenant, kind, parts.namespace, "");
         let aliases = kind.aliases.map(|aliases| aliases(&object)).unwrap_or_default();

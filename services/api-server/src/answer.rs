@@ -49,7 +49,10 @@ pub(crate) fn encode(value: &impl Serialize) -> Bytes {
 pub(crate) fn compressed(headers: &HeaderMap, mut response: Response<Body>) -> Response<Body> {
     let Body::Whole(pieces) = response.body() else { return response };
     let large = bytes::Buf::remaining(pieces) > negotiate::GZIP_THRESHOLD;
-    if !large || response.headers().contains_key(header::CONTENT_ENCODING) || !negotiate::accepts_gzip(headers) {
+    if !large
+        || response.headers().contains_key(header::CONTENT_ENCODING)
+        || !negotiate::accepts_gzip(headers)
+    {
         return response;
     }
     let small = negotiate::gzip(pieces.iter());

@@ -34,9 +34,11 @@ impl Continuation {
 
     /// Reads a token; 400 for one that this server did not make.
     pub fn decode(token: &str) -> Result<Self, Status> {
-        let read = URL_SAFE_NO_PAD.decode(token).ok().and_then(|json| serde_json::from_slice::<Self>(&json).ok());
-        read.filter(|c| c.v == VERSION && !c.after.is_empty())
-            .ok_or_else(|| Status::failure(Reason::BadRequest, "continue key is not valid: it is not a token of this server"))
+        let read =
+            URL_SAFE_NO_PAD.decode(token).ok().and_then(|json| serde_json::from_slice::<Self>(&json).ok());
+        read.filter(|c| c.v == VERSION && !c.after.is_empty()).ok_or_else(|| {
+            Status::failure(Reason::BadRequest, "continue key is not valid: it is not a token of this server")
+        })
     }
 
     /// 410: the list's revision is gone. The answer carries a token that goes on with the newest objects.

@@ -42,7 +42,12 @@ impl Call<'_> {
             uid: &Uuid::new_v4().hyphenated().to_string(),
             now: self.time(),
         };
-        lab_admission::create(&info.kind, object, &creation).map_err(|rejection| *rejection)
+        let warnings =
+            lab_admission::create(&info.kind, object, &creation).map_err(|rejection| *rejection)?;
+        if metadata::is_finalized_apart(&info.kind) {
+            metadata::hold_by_spec(object);
+        }
+        Ok(warnings)
     }
 
     /// Stores a new object that was admitted.
@@ -51,7 +56,8 @@ impl Call<'_> {
             let name = metadata::text(&object, "name");
             let key: Arc<str> = self.key(name).into();
             if self.info.query.dry_run {
-                let (found, _) = self.server.store.get(&key, None).await.map_err(|error| fault::store(&error))?;
+                let (found, _) =
+                    self.server.store.get(&key, None).await.map_err(|error| fault::store(&error))?;
                 return match found {
                     Some(_) => Err(self.already_exists(name)),
                     None => Ok(preview(&object)),
@@ -82,7 +88,9 @@ impl Call<'_> {
         if info.is_cluster_scoped() {
             return Ok(());
         }
-        let Some(namespaces) = self.server.registry.by_resource("", "v1", "namespaces") else { return Ok(()) };
+        let Some(namespaces) = self.server.registry.by_resource("", "v1", "namespaces") else {
+            return Ok(());
+        };
         let namespace = info.namespace.as_str();
         let key = key::object(&info.tenant, namespaces, "", namespace);
         let (found, _) = self.server.store.get(&key, None).await.map_err(|error| fault::store(&error))?;

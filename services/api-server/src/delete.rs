@@ -5,7 +5,8 @@ use crate::{
     body::Body,
     call::Call,
     decode::{self, DeleteOptions},
-    encode, fault, filter::Filter,
+    encode, fault,
+    filter::Filter,
     key::{self, Key},
     metadata,
     negotiate::{self, View},
@@ -66,7 +67,8 @@ impl Call<'_> {
         let info = self.info;
         let deletion = self.deletion(body)?;
         let filter = Filter::new(info)?;
-        let range = Range { prefix: key::prefix(&info.tenant, &info.kind, &info.namespace), ..Range::default() };
+        let range =
+            Range { prefix: key::prefix(&info.tenant, &info.kind, &info.namespace), ..Range::default() };
         let listing = self.server.store.list(range).await.map_err(|error| fault::store(&error))?;
         let limit = info.query.limit.unwrap_or(usize::MAX);
         let mut deleted = Vec::new();
@@ -120,9 +122,10 @@ impl Call<'_> {
                 version: preconditions.resource_version,
                 orphan: orphan_dependents,
                 propagation: request::propagation(propagation_policy.as_deref().unwrap_or_default())?,
-                dry_run: query.dry_run | dry_run.iter().try_fold(false, |any, word| {
-                    request::dry_run(word).map(|all| any | all)
-                })?,
+                dry_run: query.dry_run
+                    | dry_run
+                        .iter()
+                        .try_fold(false, |any, word| request::dry_run(word).map(|all| any | all))?,
             }
         };
         if deletion.orphan.is_some() && deletion.propagation.is_some() {
@@ -207,7 +210,9 @@ impl Call<'_> {
         if let Some(expected) = deletion.uid.as_deref().filter(|expected| *expected != uid) {
             return Err(self.info.conflict(
                 name(),
-                format_args!("Precondition failed: UID in precondition: {expected}, UID in object meta: {uid}"),
+                format_args!(
+                    "Precondition failed: UID in precondition: {expected}, UID in object meta: {uid}"
+                ),
             ));
         }
         let version = entry.modified.to_string();

@@ -30,8 +30,11 @@ pub(crate) fn too_old(asked: Revision, oldest: Revision) -> Status {
 
 /// 504 for a revision that this store has not reached.
 pub(crate) fn too_new(asked: Revision, newest: Revision) -> Status {
-    let cause =
-        Cause { reason: "ResourceVersionTooLarge".into(), message: "Too large resource version".into(), field: "".into() };
+    let cause = Cause {
+        reason: "ResourceVersionTooLarge".into(),
+        message: "Too large resource version".into(),
+        field: "".into(),
+    };
     let message = format!("Too large resource version: {asked}, current: {newest}");
     Status::failure(Reason::Timeout, message).with_details(StatusDetails {
         causes: vec![cause],

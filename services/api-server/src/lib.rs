@@ -40,4 +40,4 @@ mod write;
 pub use body::{Body, Pieces};
 pub use caller::{Attributes, Authorizer, Caller, MastersOnly, Target};
 pub use serve::serve;
-pub use server::{ApiServer, Options};
+pub use server::{ApiServer, Extra, Options};

@@ -5,6 +5,8 @@ use lab_object::Json;
 use rand::Rng;
 use serde_json::Map;
 
+/// The finalizer in a namespace's `spec` that stands for the server.
+const SERVER: &str = "kubernetes";
 /// Letters of generated names: Kubernetes' alphabet, without vowels and look-alikes, so that no words come about.
 const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 /// How many of them are appended.
@@ -43,6 +45,17 @@ pub(crate) fn is_held(kind: &Kind, object: &Json) -> bool {
 /// Whether the kind has finalizers in `spec`, with a subresource to remove them (Namespace).
 pub(crate) fn is_finalized_apart(kind: &Kind) -> bool {
     kind.subresources.contains(&Subresource::Finalize)
+}
+
+/// Has the server itself hold a new object of such a kind: it empties a namespace before that goes.
+pub(crate) fn hold_by_spec(object: &mut Json) {
+    let finalizers = &mut object["spec"]["finalizers"];
+    if finalizers.is_null() {
+        *finalizers = Json::Array(Vec::new());
+    }
+    if let Some(finalizers) = finalizers.as_array_mut().filter(|held| !held.contains(&SERVER.into())) {
+        finalizers.push(SERVER.into());
+    }
 }
 
 /// Random letters for the end of a generated name.

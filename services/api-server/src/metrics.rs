@@ -70,9 +70,17 @@ impl Metrics {
             "Time from a request's head to its answer's, without watches",
             metrics.durations.clone(),
         );
-        registry.register("apiserver_requests_in_flight", "Requests being answered", metrics.in_flight.clone());
+        registry.register(
+            "apiserver_requests_in_flight",
+            "Requests being answered",
+            metrics.in_flight.clone(),
+        );
         registry.register("apiserver_watchers", "Running watches", metrics.watchers.clone());
-        registry.register("apiserver_watchers_cut_off", "Watches ended for being too slow", metrics.cut_off.clone());
+        registry.register(
+            "apiserver_watchers_cut_off",
+            "Watches ended for being too slow",
+            metrics.cut_off.clone(),
+        );
         registry.register("apiserver_panics", "Requests that ended in a panic", metrics.panics.clone());
         Self { registry, ..metrics }
     }

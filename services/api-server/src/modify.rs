@@ -79,13 +79,15 @@ impl Call<'_> {
         let name = self.info.name.as_str();
         let given = |field| !metadata::text(applied, field).is_empty();
         if given("uid") || given("resourceVersion") {
-            let why = "the applied configuration names the uid or resourceVersion of an object, and there is none";
+            let why =
+                "the applied configuration names the uid or resourceVersion of an object, and there is none";
             return Err(self.info.conflict(name, why));
         }
         self.check_namespace(name).await?;
         let (manager, api_version) = (self.manager(), self.info.kind.api_version());
         let context = self.apply_context(&manager, &api_version);
-        let mut object = apply::apply(&context, None, applied).map_err(|error| self.not_applied(&error, name))?;
+        let mut object =
+            apply::apply(&context, None, applied).map_err(|error| self.not_applied(&error, name))?;
         let mut warnings = warnings.to_vec();
         warnings.extend(self.admit(&mut object, Input::default())?);
         let object = self.insert(object, false).await?;
@@ -148,7 +150,9 @@ impl Call<'_> {
                 let mut new = old.clone();
                 let patched = match format {
                     BodyFormat::JsonPatch => patch::json(&mut new, patch),
-                    BodyFormat::StrategicMergePatch => patch::strategic(&self.info.kind.schema, &mut new, patch),
+                    BodyFormat::StrategicMergePatch => {
+                        patch::strategic(&self.info.kind.schema, &mut new, patch)
+                    }
                     _ => {
                         patch::merge(&mut new, patch);
                         Ok(())
@@ -179,7 +183,8 @@ impl Call<'_> {
     }
 
     fn modified(&self, name: &str) -> Status {
-        let why = "the object has been modified; please apply your changes to the latest version and try again";
+        let why =
+            "the object has been modified; please apply your changes to the latest version and try again";
         self.info.conflict(name, why)
     }
 

@@ -62,8 +62,7 @@ impl Call<'_> {
             Err(Failure::Status(status)) => return Err(status),
             Err(Failure::Store(error)) => return Err(expired(&error, start.continuation.as_ref())),
         };
-        let mut meta =
-            ListMeta { resource_version: Some(found.revision.to_string()), ..ListMeta::default() };
+        let mut meta = ListMeta { resource_version: Some(found.revision.to_string()), ..ListMeta::default() };
         if let (true, Some(last)) = (found.more, found.entries.last()) {
             let after = last.key.strip_prefix(&prefix).unwrap_or(&last.key);
             meta.continue_token = Some(Continuation::new(Some(found.revision), after).encode());
@@ -81,7 +80,9 @@ impl Call<'_> {
         let query = &self.info.query;
         if let Some(token) = &query.continue_token {
             if query.resource_version.is_some_and(|asked| asked != 0) {
-                return Err(fault::bad_request("specifying resource version is not allowed when using continue"));
+                return Err(fault::bad_request(
+                    "specifying resource version is not allowed when using continue",
+                ));
             }
             let continuation = Continuation::decode(token)?;
             let after = Some(format!("{prefix}{}", continuation.after));
@@ -109,8 +110,7 @@ impl Call<'_> {
         {
             return self.collect_one(name, start, filter).await;
         }
-        let mut range =
-            Range { prefix: prefix.to_owned(), after: start.after.clone(), limit, at: start.at };
+        let mut range = Range { prefix: prefix.to_owned(), after: start.after.clone(), limit, at: start.at };
         if filter.is_empty() {
             let Listing { entries, revision, remaining } = self.server.store.list(range).await?;
             return Ok(Found { entries, revision, more: remaining > 0, remaining: Some(remaining) });

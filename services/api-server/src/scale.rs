@@ -25,7 +25,12 @@ enum Change<'a> {
 
 impl Call<'_> {
     /// Answers GET.
-    pub(crate) fn get_scale(&self, entry: &Entry, spec: &str, status: &str) -> Result<Response<Body>, Status> {
+    pub(crate) fn get_scale(
+        &self,
+        entry: &Entry,
+        spec: &str,
+        status: &str,
+    ) -> Result<Response<Body>, Status> {
         let object: Json = serde_json::from_slice(&entry.value).map_err(fault::internal)?;
         Ok(answer::json(&scale(&object, spec, status)?))
     }
@@ -37,7 +42,8 @@ impl Call<'_> {
         spec: &str,
         status: &str,
     ) -> Result<Response<Body>, Status> {
-        let gvk = GroupVersionKind { group: "autoscaling".into(), version: "v1".into(), kind: "Scale".into() };
+        let gvk =
+            GroupVersionKind { group: "autoscaling".into(), version: "v1".into(), kind: "Scale".into() };
         let decoded = decode::typed(negotiate::body_format(self.headers)?, body, &gvk)?;
         self.change_scale(&Change::Replace(&decoded.object), spec, status).await
     }
@@ -132,7 +138,11 @@ fn replicas(scale: &Json) -> Result<i64, FieldError> {
         None | Some(Json::Null) => Ok(0),
         Some(value) => match value.as_i64() {
             Some(count @ 0..=0x7fff_ffff) => Ok(count),
-            _ => Err(FieldError::invalid("spec.replicas", value, "must be a whole number from 0 to 2147483647")),
+            _ => Err(FieldError::invalid(
+                "spec.replicas",
+                value,
+                "must be a whole number from 0 to 2147483647",
+            )),
         },
     }
 }

@@ -125,7 +125,8 @@ impl Connections {
             let builder = (*builder).clone();
             let builder = if http2 { builder.http2_only() } else { builder.http1_only() };
             let service = service_fn(move |request| answer(server.clone(), caller.clone(), request));
-            let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+            let connection =
+                builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
             if let Err(error) = watcher.watch(connection).await {
                 tracing::debug!(%peer, error, "a connection broke");
             }
@@ -157,7 +158,8 @@ pub fn from_certificate(
     certificate: &CertificateDer<'_>,
     address: Option<SocketAddr>,
 ) -> Result<Caller, &'static str> {
-    let (_, certificate) = X509Certificate::from_der(certificate).map_err(|_| "it is not an X.509 certificate")?;
+    let (_, certificate) =
+        X509Certificate::from_der(certificate).map_err(|_| "it is not an X.509 certificate")?;
     let subject = certificate.subject();
     let user = subject.iter_common_name().next().and_then(|name| name.as_str().ok()).unwrap_or_default();
     if user.is_empty() {

@@ -15,6 +15,7 @@ use crate::{
 use bytes::Buf;
 use futures_util::FutureExt;
 use http::{HeaderMap, Method, Request, Response, header, request::Parts};
+use http_body_util::BodyExt;
 use lab_kinds::Registry;
 use lab_object::{Json, Reason, Status};
 use lab_store::Store;
@@ -30,6 +31,15 @@ use uuid::Uuid;
 /// The header in which every answer carries the request's ID.
 pub const REQUEST_ID: &str = "audit-id";
 
+/// A path that the process around the server answers, beside the server's own.
+#[derive(Clone)]
+pub struct Extra {
+    /// The path, such as `/backup`.
+    pub path: &'static str,
+    /// The answer to a GET by a caller who was admitted to the path.
+    pub answer: Arc<dyn Fn() -> Response<Body> + Send + Sync>,
+}
+
 /// What can be set about a server.
 pub struct Options {
     /// Who may do what.
@@ -40,6 +50,8 @@ pub struct Options {
     pub metrics: prometheus_client::registry::Registry,
     /// What must hold for the server to be ready, besides a store that can be read.
     pub checks: Vec<health::Check>,
+    /// Further paths.
+    pub extra: Vec<Extra>,
     /// Requests answered at once, watches not counted; more are refused with 429.
     pub max_requests: usize,
     /// Watches running at once; more are refused with 429.
@@ -55,6 +67,7 @@ impl Default for Options {
             version: health::version(env!("CARGO_PKG_VERSION")),
             metrics: Default::default(),
             checks: Vec::new(),
+            extra: Vec::new(),
             max_requests: 4096,
             max_watches: 65_536,
             bookmark_interval: Duration::from_secs(60),
@@ -74,6 +87,7 @@ pub struct ApiServer {
     openapi: OpenApi,
     version: Json,
     checks: Vec<health::Check>,
+    extra: Vec<Extra>,
     slots: Semaphore,
 }
 
@@ -90,6 +104,7 @@ impl ApiServer {
             openapi: OpenApi::new(registry.clone()),
             version: options.version,
             checks: options.checks,
+            extra: options.extra,
             slots: Semaphore::new(options.max_requests),
             metrics,
             registry,
@@ -132,7 +147,8 @@ impl ApiServer {
         let in_flight = self.metrics.begin();
         let id = Uuid::new_v4();
         let (parts, body) = request.into_parts();
-        let mut labels = Labels { verb: "other", group: String::new(), resource: String::new(), subresource: "" };
+        let mut labels =
+            Labels { verb: "other", group: String::new(), resource: String::new(), subresource: "" };
         let answer = AssertUnwindSafe(self.answer(&parts, body, &caller, &mut labels)).catch_unwind().await;
         let mut response = match answer {
             Ok(Ok(response)) => response,
@@ -144,7 +160,8 @@ impl ApiServer {
                 answer::failure(&fault::internal(format_args!("the request {id} could not be completed")))
             }
         };
-        let id = header::HeaderValue::from_str(&id.hyphenated().to_string()).expect("a UUID is a valid header");
+        let id =
+            header::HeaderValue::from_str(&id.hyphenated().to_string()).expect("a UUID is a valid header");
         response.headers_mut().insert(REQUEST_ID, id);
         drop(in_flight);
         self.metrics.answered(labels, response.status().as_u16(), started.elapsed());
@@ -200,13 +217,19 @@ impl ApiServer {
         if parts.method != Method::GET && parts.method != Method::HEAD {
             return Err(request::not_allowed(&parts.method));
         }
+        if let Some(extra) = self.extra.iter().find(|extra| extra.path == path && parts.method == Method::GET)
+        {
+            return Ok((extra.answer)());
+        }
         let (headers, query) = (&parts.headers, parts.uri.query());
         let found = match path {
             "/" => Some(answer::json(&serde_json::json!({"paths": health::PATHS}))),
             "/version" => Some(answer::json(&self.version)),
             "/metrics" => Some(answer::text(metrics::CONTENT_TYPE, self.metrics.render())),
             _ if health::is_check(path) => health::answer(path, query, &*self.store, &self.checks).await,
-            _ if path.starts_with("/openapi") => self.openapi.answer(path, query, headers).map(|r| r.map(Body::from)),
+            _ if path.starts_with("/openapi") => {
+                self.openapi.answer(path, query, headers).map(|r| r.map(Body::from))
+            }
             _ => self.discovery.answer(path, headers).map(|r| r.map(Body::from)),
         };
         found.ok_or_else(request::unknown_path).map(|response| answer::compressed(headers, response))
@@ -239,10 +262,8 @@ fn target(info: &RequestInfo) -> Target<'_> {
 
 /// 429.
 pub(crate) fn too_many(what: &str) -> Status {
-    let mut status = Status::failure(
-        Reason::TooManyRequests,
-        format!("too many {what} at once, please try again later"),
-    );
+    let mut status =
+        Status::failure(Reason::TooManyRequests, format!("too many {what} at once, please try again later"));
     status.details = Some(lab_object::StatusDetails { retry_after_seconds: Some(1), ..Default::default() });
     status
 }
@@ -257,6 +278,8 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
 
 /// Most bytes a body may have: what Kubernetes takes.
 pub const MAX_BODY: usize = 3 * 1024 * 1024;
+/// Longest time that a body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Reads a body whole; 413 as soon as it is seen to be too large, 400 when the client breaks off.
 pub(crate) async fn read<B>(headers: &HeaderMap, body: B) -> Result<bytes::Bytes, Status>
@@ -265,7 +288,6 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    use http_body_util::BodyExt;
     let too_large = || {
         Status::failure(
             Reason::RequestEntityTooLarge,
@@ -276,13 +298,24 @@ where
     if declared.is_some_and(|length| length > MAX_BODY as u64) {
         return Err(too_large());
     }
+    tokio::time::timeout(PATIENCE, collect(body, too_large))
+        .await
+        .map_err(|_| Status::failure(Reason::Timeout, "the request's body did not arrive in time"))?
+}
+
+/// Puts the frames of a body together.
+async fn collect<B>(body: B, too_large: impl Fn() -> Status) -> Result<bytes::Bytes, Status>
+where
+    B: http_body::Body + Send,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
     let mut body = std::pin::pin!(body);
     let mut whole = Vec::new();
     let mut first = None;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| {
-            fault::bad_request(format!("the request's body broke off: {}", error.into()))
-        })?;
+        let frame = frame
+            .map_err(|error| fault::bad_request(format!("the request's body broke off: {}", error.into())))?;
         let Ok(mut data) = frame.into_data() else { continue };
         let length = data.remaining();
         if whole.len() + first.as_ref().map_or(0, bytes::Bytes::len) + length > MAX_BODY {

@@ -37,10 +37,18 @@ fn check(request: &Json) -> Vec<FieldError> {
         match seconds.as_i64() {
             None => errors.push(FieldError::type_invalid(path, seconds, "integer")),
             Some(short) if short < LIFETIME.0 => {
-                errors.push(FieldError::invalid(path, seconds, "may not specify a duration less than 10 minutes"));
+                errors.push(FieldError::invalid(
+                    path,
+                    seconds,
+                    "may not specify a duration less than 10 minutes",
+                ));
             }
             Some(long) if long > LIFETIME.1 => {
-                errors.push(FieldError::invalid(path, seconds, "may not specify a duration larger than 2^32 seconds"));
+                errors.push(FieldError::invalid(
+                    path,
+                    seconds,
+                    "may not specify a duration larger than 2^32 seconds",
+                ));
             }
             Some(_) => {}
         }

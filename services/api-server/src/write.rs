@@ -34,7 +34,9 @@ impl Call<'_> {
                 self.update_scale(&body, spec, status).await
             }
             (Verb::Update, _) => self.written(view, self.update(&body).await?),
-            (Verb::Patch, Some(Subresource::Scale { spec, status })) => self.patch_scale(&body, spec, status).await,
+            (Verb::Patch, Some(Subresource::Scale { spec, status })) => {
+                self.patch_scale(&body, spec, status).await
+            }
             (Verb::Patch, _) => self.written(view, self.patch(&body).await?),
             (Verb::Delete, _) => self.delete(view, &body).await,
             (Verb::DeleteCollection, _) => self.delete_collection(view, &body).await,
@@ -58,7 +60,8 @@ impl Call<'_> {
         if let Some(manager) = &self.info.query.field_manager {
             return manager.clone();
         }
-        let agent = self.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+        let agent =
+            self.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
         let mut program = agent.split('/').next().unwrap_or_default().trim();
         while program.len() > MANAGER {
             program = &program[..program.len() - 1];
@@ -95,7 +98,11 @@ impl Call<'_> {
         if !is_apply && query.force.is_some() {
             errors.push(FieldError::forbidden("force", "may not be specified for non-apply patch"));
         }
-        if errors.is_empty() { Ok(()) } else { Err(Status::invalid("PatchOptions", "meta.k8s.io", "", &errors)) }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Status::invalid("PatchOptions", "meta.k8s.io", "", &errors))
+        }
     }
 }
 

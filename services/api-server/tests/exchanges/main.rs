@@ -1,0 +1,10 @@
+//! Exchanges with the API: requests and what they are answered, over the embedded store, without a socket.
+
+mod deleting;
+mod faults;
+mod finding;
+mod listing;
+mod patching;
+mod session;
+mod watching;
+mod writing;
