@@ -37,28 +37,25 @@ impl FieldSet {
     }
 
     /// Reads the `FieldsV1` form.
-    pub fn from_fields_v1(fields: Json) -> Result<Self, FieldsError> {
-        let mut set = Self::read(String::new(), fields)?.1;
+    pub fn from_fields_v1(fields: &Json) -> Result<Self, FieldsError> {
+        let mut set = Self::read("", fields)?;
         set.member = false;
         Ok(set)
     }
 
-    fn read(step: String, fields: Json) -> Result<(String, Self), FieldsError> {
+    fn read(step: &str, fields: &Json) -> Result<Self, FieldsError> {
         let Json::Object(fields) = fields else {
-            return Err(FieldsError { step, why: "its value must be an object" });
+            return Err(FieldsError { step: step.into(), why: "its value must be an object" });
         };
         let mut node = Self { member: fields.is_empty(), children: BTreeMap::new() };
         for (step, beneath) in fields {
             if step == "." {
                 node.member = true;
-                continue;
-            }
-            let (step, child) = Self::read(canonical(step)?, beneath)?;
-            if !child.is_empty() {
-                node.children.insert(step, child);
+            } else {
+                node.adopt(canonical(step)?, Self::read(step, beneath)?);
             }
         }
-        Ok((step, node))
+        Ok(node)
     }
 
     /// The `FieldsV1` form.
@@ -190,10 +187,10 @@ fn write_value(step: &mut String, value: &Json) {
 }
 
 /// A step as this crate writes it.
-fn canonical(step: String) -> Result<String, FieldsError> {
+fn canonical(step: &str) -> Result<String, FieldsError> {
     let why = match step.get(..2) {
-        Some("f:") => return Ok(step),
-        Some("i:") if step[2..].parse::<u32>().is_ok() => return Ok(step),
+        Some("f:") => return Ok(step.into()),
+        Some("i:") if step[2..].parse::<u32>().is_ok() => return Ok(step.into()),
         Some("i:") => "an index must be a whole number",
         Some("v:") => match serde_json::from_str::<Json>(&step[2..]) {
             Ok(value) => return Ok(value_step(&value)),
@@ -205,7 +202,7 @@ fn canonical(step: String) -> Result<String, FieldsError> {
         },
         _ => "it must begin with f:, k:, v: or i:",
     };
-    Err(FieldsError { step, why })
+    Err(FieldsError { step: step.into(), why })
 }
 
 /// A step as people read it: `.name`, `[name="eth0"]`, `[="x"]`, `[0]`.
@@ -229,7 +226,7 @@ mod tests {
     use serde_json::json;
 
     fn set(fields: Json) -> FieldSet {
-        FieldSet::from_fields_v1(fields).unwrap()
+        FieldSet::from_fields_v1(&fields).unwrap()
     }
 
     #[test]
@@ -249,7 +246,7 @@ mod tests {
     #[test]
     fn refuses_what_is_no_fields_v1() {
         let check = |given: Json, step: &str| {
-            assert_eq!(FieldSet::from_fields_v1(given).unwrap_err().step, step);
+            assert_eq!(FieldSet::from_fields_v1(&given).unwrap_err().step, step);
         };
         check(json!({"spec": {}}), "spec");
         check(json!({"f:a": 1}), "f:a");

@@ -2,8 +2,7 @@
 
 use super::fields::FieldSet;
 use super::{ApplyContext, Conflict, Contested};
-use crate::{Json, ManagedFieldsEntry, Time};
-use serde::Deserialize;
+use crate::{Json, Time};
 use serde_json::Map;
 
 /// How a manager writes.
@@ -76,24 +75,33 @@ impl Manager {
         members.into_iter().map(|(path, alone)| (alone, conflict(path))).collect()
     }
 
-    fn from_entry(entry: ManagedFieldsEntry) -> Option<Self> {
-        let operation = match entry.operation.as_deref() {
-            Some("Apply") => Operation::Apply,
-            Some("Update") => Operation::Update,
+    fn from_entry(entry: &Json) -> Option<Self> {
+        let text = |field: &str| match entry.get(field) {
+            None | Some(Json::Null) => Some(""),
+            Some(value) => value.as_str(),
+        };
+        let operation = match text("operation")? {
+            "Apply" => Operation::Apply,
+            "Update" => Operation::Update,
             _ => return None,
         };
-        let fields = entry.fields_v1.unwrap_or_else(|| Json::Object(Map::new()));
-        Some(Self {
-            name: entry.manager.unwrap_or_default(),
+        let time = match text("time")? {
+            "" => None,
+            time => Some(Time(time.parse().ok()?)),
+        };
+        let fields = match entry.get("fieldsV1") {
+            None | Some(Json::Null) => FieldSet::default(),
+            Some(fields) => FieldSet::from_fields_v1(fields).ok()?,
+        };
+        let entry = Self {
+            name: text("manager")?.into(),
             operation,
-            api_version: entry.api_version.filter(|v| !v.is_empty())?,
-            subresource: entry.subresource.unwrap_or_default(),
-            time: entry.time,
-            fields: entry
-                .fields_type
-                .filter(|t| t == "FieldsV1")
-                .and(FieldSet::from_fields_v1(fields).ok())?,
-        })
+            api_version: text("apiVersion")?.into(),
+            subresource: text("subresource")?.into(),
+            time,
+            fields,
+        };
+        (text("fieldsType")? == "FieldsV1" && !entry.api_version.is_empty()).then_some(entry)
     }
 
     fn into_entry(self) -> Json {
@@ -119,9 +127,8 @@ pub(super) fn take(object: &mut Json) -> Option<Json> {
 }
 
 /// Reads the list; `None` when any entry cannot be read.
-pub(super) fn read(list: Json) -> Option<Vec<Manager>> {
-    let Json::Array(list) = list else { return None };
-    list.into_iter().map(|entry| Manager::from_entry(ManagedFieldsEntry::deserialize(entry).ok()?)).collect()
+pub(super) fn read(list: &Json) -> Option<Vec<Manager>> {
+    list.as_array()?.iter().map(Manager::from_entry).collect()
 }
 
 /// Puts the list into an object, in Kubernetes' order, without managers that own nothing.
@@ -137,7 +144,7 @@ pub(super) fn put(mut object: Json, mut managers: Vec<Manager>) -> Json {
     object
 }
 
-/// Sets the list, or removes it.
+/// Sets the list, where there is one to set.
 pub(super) fn put_list(object: &mut Json, list: Option<Json>) {
     let Some(object) = object.as_object_mut() else { return };
     let metadata = object.entry("metadata").or_insert_with(|| Json::Object(Map::new()));

@@ -163,7 +163,7 @@ pub fn apply(ctx: &ApplyContext<'_>, live: Option<&Json>, applied: &Json) -> Res
         return Ok(managers::put(config, managers));
     };
     let mut live = live.clone();
-    let managers = managers::take(&mut live).and_then(managers::read).unwrap_or_default();
+    let managers = managers::take(&mut live).as_ref().and_then(managers::read).unwrap_or_default();
     let managers = if managers.is_empty() { update::before_first_apply(ctx, &live) } else { managers };
 
     let attempt = Attempt { ctx, live: &live, config: &config, owned };

@@ -390,7 +390,7 @@ fn a_client_may_edit_the_list_but_not_break_it() {
 fn times_move_with_what_is_set() {
     let times = |writes: Vec<Write>| -> Vec<i64> {
         let mut live = history(writes).unwrap();
-        let managers = managers::read(managers::take(&mut live).unwrap()).unwrap();
+        let managers = managers::read(&managers::take(&mut live).unwrap()).unwrap();
         managers.iter().map(|m| m.time.unwrap().0.as_second() - at(0).0.as_second()).collect()
     };
     let data = |value: &str| json!({"data": {"k": value}});
@@ -539,7 +539,7 @@ proptest! {
         let names = ["a", "b", "c", "d", "e"];
         let writes = objects.into_iter().zip(names).map(|(config, name)| Update(name, config)).collect();
         let mut live = history(writes).unwrap();
-        let managers = managers::read(managers::take(&mut live).unwrap()).unwrap();
+        let managers = managers::read(&managers::take(&mut live).unwrap()).unwrap();
         let present = compare::all_fields(&schema(), &live);
         for manager in managers {
             prop_assert!(present.contains_all(&manager.fields), "{manager:?}");
@@ -548,7 +548,7 @@ proptest! {
 
     #[test]
     fn fields_v1_is_read_as_written(set in fields()) {
-        prop_assert_eq!(FieldSet::from_fields_v1(set.clone().into_fields_v1()).unwrap(), set);
+        prop_assert_eq!(FieldSet::from_fields_v1(&set.clone().into_fields_v1()).unwrap(), set);
     }
 
     #[test]

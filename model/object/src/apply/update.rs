@@ -30,15 +30,15 @@ pub fn track_update(ctx: &ApplyContext<'_>, old: Option<&Json>, new: &mut Json) 
         return;
     }
     let changes = compare::objects(ctx.schema, old, new);
-    let edited =
-        sent.filter(|sent| ctx.subresource.is_empty() && Some(sent) != stored).and_then(managers::read);
+    let edited = sent.as_ref().filter(|sent| ctx.subresource.is_empty() && Some(*sent) != stored);
+    let edited = edited.and_then(managers::read);
     let edited = edited.filter(|list| !list.is_empty());
     if changes.is_empty() && edited.is_none() {
         return managers::put_list(new, stored.cloned());
     }
     let mut managers = match edited {
         Some(managers) => managers,
-        None => stored.cloned().and_then(managers::read).unwrap_or_default(),
+        None => stored.and_then(managers::read).unwrap_or_default(),
     };
     if managers.is_empty() {
         return;

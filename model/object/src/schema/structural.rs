@@ -294,7 +294,9 @@ fn settle(path: &str, mut schema: Schema) -> Result<Schema, SchemaError> {
         validate(&schema, &value)
     });
     match faults.and_then(|faults| faults.into_iter().next()) {
-        Some(fault) => Err(error(path, format!("the default is not valid: {fault}"))),
+        Some(fault) => {
+            Err(error(path, format!("the default is not valid: {} {}", fault.field, fault.message)))
+        }
         None => Ok(schema),
     }
 }

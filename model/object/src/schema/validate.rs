@@ -30,7 +30,8 @@ impl Walk {
     #[cold]
     fn invalid(&mut self, place: &Place<'_>, value: &Json, why: &str) {
         let field = place.to_string();
-        let why = format!("{field} in body {why}");
+        let subject = if field.is_empty() { "the value" } else { &field };
+        let why = format!("{subject} in body {why}");
         self.report(FieldError::invalid(field, value, why));
     }
 
