@@ -41,7 +41,12 @@ pub(super) fn merge(
         Some(order) => order::positions(order, Some(key)),
         None => order::positions(changes.merge.iter().map(|(_, element)| *element), Some(key)),
     };
+    let size = list.len();
     let merged = changes.apply(items, list, key, at)?;
+    // With $setElementOrder, Kubernetes' server takes new elements, as many as were deleted, for old ones at the end.
+    // That is an accident of its slices, but the order that people know.
+    let before =
+        if patch.order.is_some() { order::positions(merged.iter().take(size), Some(key)) } else { before };
     Ok(order::arrange(merged, &wanted, &before, Some(key)))
 }
 

@@ -88,7 +88,7 @@ fn what_kubectl_sends() {
         json!({"containers": [{"name": "a", "image": "1"}, {"name": "b"}, {"name": "server-made"}]}),
         json!({"$setElementOrder/containers": [{"name": "c"}, {"name": "a"}],
             "containers": [{"name": "c", "image": "3"}, {"name": "b", "$patch": "delete"}]}),
-        json!({"containers": [{"name": "c", "image": "3"}, {"name": "a", "image": "1"}, {"name": "server-made"}]}),
+        json!({"containers": [{"name": "server-made"}, {"name": "c", "image": "3"}, {"name": "a", "image": "1"}]}),
     );
     // rollout restart.
     check(
@@ -187,6 +187,27 @@ fn order_of_elements() {
             change,
             json!({"containers": named(&expected.replace(' ', ""))}),
         );
+    }
+    // A new element where another was deleted stands at the end of the old order, further ones at the beginning.
+    for (target, new, deleted, order, expected) in [
+        ("dcb", "a", "b", "a", "dca"),
+        ("dcb", "a", "d", "a", "cba"),
+        ("dcb", "ae", "b", "ae", "dcae"),
+        ("dcb", "ea", "b", "ae", "order"),
+        ("dcb", "a", "", "a", "adcb"),
+    ] {
+        let mut elements = named(new);
+        for name in deleted.chars() {
+            elements.as_array_mut().unwrap().push(json!({"name": name.to_string(), "$patch": "delete"}));
+        }
+        let change = json!({"spec": {"$setElementOrder/containers": named(order), "containers": elements}});
+        let expected = match expected {
+            "order" => {
+                Err("spec.containers: the order in the patch list does not match its $setElementOrder list")
+            }
+            names => Ok(json!({"spec": {"containers": named(names)}})),
+        };
+        check(json!({"spec": {"containers": named(target)}}), change, expected);
     }
     check(
         json!({"spec": {"containers": named("ab")}}),
