@@ -176,8 +176,11 @@ fn copy(from: &Json, to: &mut Json, path: &[&str]) {
 /// Counts the changes of what is desired.
 fn generation(kind: &Kind, new: &mut Json, old: &Json) {
     let apart = kind.has_status();
-    let counts =
-        |name: &str| !matches!(name, "apiVersion" | "kind" | "metadata") && !(apart && name == "status");
+    let counts = |name: &str| match name {
+        "apiVersion" | "kind" | "metadata" => false,
+        "status" => !apart,
+        _ => true,
+    };
     let (Some(fields), Some(stored)) = (new.as_object(), old.as_object()) else { return };
     let changed = fields.iter().any(|(name, value)| counts(name) && stored.get(name) != Some(value))
         || stored.keys().any(|name| counts(name) && !fields.contains_key(name));
