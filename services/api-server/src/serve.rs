@@ -7,14 +7,13 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
 };
-use rustls::pki_types::CertificateDer;
+use lab_pki::Identity;
 use std::{convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// Connections at once; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 20_000;
@@ -118,7 +117,7 @@ impl Connections {
             };
             let caller = match caller(&stream, peer) {
                 Ok(caller) => caller,
-                Err(why) => return tracing::warn!(%peer, why, "a client certificate could not be read"),
+                Err(error) => return tracing::warn!(%peer, %error, "a client certificate could not be read"),
             };
             // What ALPN agreed on is held to; guessing from the first bytes would wait for them without end.
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
@@ -142,31 +141,13 @@ async fn answer(
     Ok(server.handle(request, caller).await)
 }
 
-/// Who the peer is by the certificate that was verified in the handshake.
-fn caller<S>(stream: &TlsStream<S>, peer: SocketAddr) -> Result<Caller, &'static str> {
-    match stream.get_ref().1.peer_certificates() {
-        Some([certificate, ..]) => from_certificate(certificate, Some(peer)),
-        _ => Ok(Caller::anonymous(Some(peer))),
-    }
-}
-
-/// A caller as Kubernetes reads it from a certificate: the common name is the user, each organisation a group.
-///
-/// # Errors
-/// When the certificate cannot be read or names nobody.
-pub fn from_certificate(
-    certificate: &CertificateDer<'_>,
-    address: Option<SocketAddr>,
-) -> Result<Caller, &'static str> {
-    let (_, certificate) =
-        X509Certificate::from_der(certificate).map_err(|_| "it is not an X.509 certificate")?;
-    let subject = certificate.subject();
-    let user = subject.iter_common_name().next().and_then(|name| name.as_str().ok()).unwrap_or_default();
-    if user.is_empty() {
-        return Err("its subject has no common name");
-    }
-    let groups = subject.iter_organization().filter_map(|group| group.as_str().ok().map(str::to_owned));
-    let mut groups: Vec<String> = groups.collect();
+/// Who the peer is by the certificate that was verified in the handshake, as Kubernetes reads it: the common name is
+/// the user, each organisation a group.
+fn caller<S>(stream: &TlsStream<S>, peer: SocketAddr) -> Result<Caller, lab_pki::Error> {
+    let Some([certificate, ..]) = stream.get_ref().1.peer_certificates() else {
+        return Ok(Caller::anonymous(Some(peer)));
+    };
+    let Identity { user, mut groups } = Identity::of_certificate(certificate)?;
     groups.push("system:authenticated".into());
-    Ok(Caller { user: user.to_owned(), groups, address })
+    Ok(Caller { user, groups, address: Some(peer) })
 }
