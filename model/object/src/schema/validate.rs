@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 
 /// So many errors are told at most: a hostile object must not make a long answer.
 const ERRORS: usize = 50;
+/// Up to this length, elements are compared each with each.
+const SHORT: usize = 16;
 
 /// What is wrong with a value; nothing when it is valid. It walks no deeper than the schema.
 pub fn validate(schema: &Schema, value: &Json) -> Vec<FieldError> {
@@ -105,15 +107,28 @@ impl Walk {
             }
         }
         match schema.list_type {
-            Some(ListType::Set) => self.distinct(place, elements, Json::clone),
-            Some(ListType::Map) => self.distinct(place, elements, |element| keys(schema, element)),
+            Some(ListType::Set) => self.distinct(place, elements, |element| element.clone(), |a, b| a == b),
+            Some(ListType::Map) => {
+                let alike = |a: &Json, b: &Json| {
+                    schema.list_map_keys.iter().all(|key| at(schema, a, key) == at(schema, b, key))
+                };
+                self.distinct(place, elements, |element| keys(schema, element), alike);
+            }
             Some(ListType::Atomic) | None => {}
         }
     }
 
-    /// Each element once. Short lists, which are nearly all, are compared in place.
-    fn distinct(&mut self, place: &Place<'_>, elements: &[Json], key: impl Fn(&Json) -> Json) {
-        if elements.len() < 2 {
+    /// Each element once. Short lists, which are nearly all, are compared in place; only long ones, and those with a
+    /// fault, have their keys written out.
+    fn distinct(
+        &mut self,
+        place: &Place<'_>,
+        elements: &[Json],
+        key: impl Fn(&Json) -> Json,
+        alike: impl Fn(&Json, &Json) -> bool,
+    ) {
+        let short = elements.len() <= SHORT;
+        if short && elements.iter().enumerate().all(|(i, a)| elements[..i].iter().all(|b| !alike(a, b))) {
             return;
         }
         let mut seen = BTreeSet::new();
@@ -168,10 +183,14 @@ fn name(kind: Option<Type>) -> &'static str {
     }
 }
 
-/// The fields that tell a map list's element apart, defaults included.
+/// One of the fields that tell a map list's elements apart; its default where it is absent.
+fn at<'a>(list: &'a Schema, element: &'a Json, key: &str) -> Option<&'a Json> {
+    element.get(key).or_else(|| list.items.as_ref()?.properties.get(key)?.default.as_ref())
+}
+
+/// All of them.
 fn keys(list: &Schema, element: &Json) -> Json {
-    let default = |key: &String| list.items.as_ref()?.properties.get(key)?.default.as_ref();
-    let pair = |key: &String| Some((key.clone(), element.get(key).or_else(|| default(key))?.clone()));
+    let pair = |key: &String| Some((key.clone(), at(list, element, key)?.clone()));
     list.list_map_keys.iter().filter_map(pair).collect::<Map<_, _>>().into()
 }
 
@@ -283,6 +302,12 @@ mod tests {
         let set = json!({"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set",
             "minItems": 1, "maxItems": 3});
         check(set.clone(), json!(["a", "b"]), &[]);
+        let long: Vec<_> = (0..20).chain([7]).map(|n| n.to_string()).collect();
+        check(
+            json!({"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"}),
+            json!(long),
+            &["FieldValueDuplicate x[20]: Duplicate value: \"7\""],
+        );
         check(set.clone(), json!(["a", "b", "a"]), &["FieldValueDuplicate x[2]: Duplicate value: \"a\""]);
         check(
             set.clone(),
