@@ -114,8 +114,17 @@ impl Client {
 
     /// Reads a path of the server, such as `/version`, as JSON.
     pub async fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        self.get_json_as(path, "application/json").await
+    }
+
+    /// Reads a path of the server in one of the forms of JSON that `accept` names.
+    pub async fn get_json_as<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        accept: &'static str,
+    ) -> Result<T, Error> {
         let doing = format!("read {path}");
-        let request = doing_request(&doing, Method::GET, path, "application/json", Bytes::new())?;
+        let request = doing_request(&doing, Method::GET, path, accept, Bytes::new())?;
         let response = self.send(&doing, request).await?;
         let body = self.collect(&doing, response.into_body()).await?;
         self.decode(&doing, &body)

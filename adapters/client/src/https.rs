@@ -242,7 +242,8 @@ fn tls_fault(error: &rustls::Error) -> (Fault, Option<BoxError>) {
         },
         rustls::Error::AlertReceived(alert) => match alert {
             AlertDescription::CertificateExpired => Fault::ClientCertificate("it expired".into()),
-            AlertDescription::UnknownCA => {
+            // The latter when our issuer has the name of a CA it trusts, but another key.
+            AlertDescription::UnknownCA | AlertDescription::DecryptError => {
                 Fault::ClientCertificate("it is not signed by a CA the server trusts".into())
             }
             AlertDescription::CertificateRequired => Fault::ClientCertificate("none was sent".into()),

@@ -15,8 +15,8 @@ mod transport;
 mod watch;
 
 pub use api::{
-    Api, DeleteParams, Deleted, FieldValidation, List, ListParams, Patch, PatchParams, Propagation,
-    WatchParams, WriteParams,
+    Api, DeleteParams, Deleted, FieldValidation, IncludeObject, List, ListParams, Patch, PatchParams,
+    Propagation, WatchParams, WriteParams,
 };
 pub use backoff::Backoff;
 pub use client::{Client, OnWarning};

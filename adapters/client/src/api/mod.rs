@@ -157,7 +157,7 @@ impl<T: DeserializeOwned> Api<T> {
     pub async fn watch(&self, params: &WatchParams) -> Result<Watch<T>, Error> {
         let doing = self.doing("watch", None);
         let target = self.path.collection(&params.query());
-        let response = self.send(&doing, Method::GET, &target, JSON, Bytes::new(), JSON).await?;
+        let response = self.send(&doing, Method::GET, &target, JSON, Bytes::new()).await?;
         Ok(Watch::new(self.client.clone(), doing, response.into_body()))
     }
 
@@ -169,7 +169,7 @@ impl<T: DeserializeOwned> Api<T> {
         content_type: &'static str,
         body: Bytes,
     ) -> Result<R, Error> {
-        let response = self.send(doing, method, target, content_type, body, JSON).await?;
+        let response = self.send(doing, method, target, content_type, body).await?;
         let body = self.client.collect(doing, response.into_body()).await?;
         self.client.decode(doing, &body)
     }
@@ -187,9 +187,8 @@ impl<T: DeserializeOwned> Api<T> {
         target: &str,
         content_type: &'static str,
         body: Bytes,
-        accept: &'static str,
     ) -> Result<Response, Error> {
-        let mut request = doing_request(doing, method, target, accept, body)?;
+        let mut request = doing_request(doing, method, target, JSON, body)?;
         if !request.body().is_empty() {
             request.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
         }
@@ -229,6 +228,76 @@ impl<T: Serialize + DeserializeOwned> Api<T> {
         self.call(&doing, Method::PUT, &target, JSON, body).await
     }
 }
+
+/// What comes with each row of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IncludeObject {
+    /// Nothing but the cells.
+    None,
+    /// The object's metadata.
+    Metadata,
+    /// The whole object.
+    Object,
+}
+
+/// Lists as the server prepares them for a terminal; `R` reads `meta.k8s.io/v1.Table`.
+impl<T> Api<T> {
+    /// Lists objects as a table.
+    pub async fn list_table<R: DeserializeOwned>(
+        &self,
+        params: &ListParams,
+        include: IncludeObject,
+    ) -> Result<R, Error> {
+        let doing = self.doing("list", None);
+        let target = self.path.collection(&include.added_to(&params.query()));
+        self.read_table(&doing, &target).await
+    }
+
+    /// Reads one object as a table of one row.
+    pub async fn get_table<R: DeserializeOwned>(
+        &self,
+        name: &str,
+        include: IncludeObject,
+    ) -> Result<R, Error> {
+        let doing = self.doing("get", Some(name));
+        self.read_table(&doing, &self.path.object(name, None, &include.added_to(""))).await
+    }
+
+    /// Watches, each event carrying a table of one row.
+    pub async fn watch_table<R: DeserializeOwned>(
+        &self,
+        params: &WatchParams,
+        include: IncludeObject,
+    ) -> Result<Watch<R>, Error> {
+        let doing = self.doing("watch", None);
+        let target = self.path.collection(&include.added_to(&params.query()));
+        let request = doing_request(&doing, Method::GET, &target, TABLE, Bytes::new())?;
+        let response = self.client.send(&doing, request).await?;
+        Ok(Watch::new(self.client.clone(), doing, response.into_body()))
+    }
+
+    async fn read_table<R: DeserializeOwned>(&self, doing: &str, target: &str) -> Result<R, Error> {
+        let request = doing_request(doing, Method::GET, target, TABLE, Bytes::new())?;
+        let response = self.client.send(doing, request).await?;
+        let body = self.client.collect(doing, response.into_body()).await?;
+        self.client.decode(doing, &body)
+    }
+}
+
+impl IncludeObject {
+    fn added_to(self, query: &str) -> String {
+        let value = match self {
+            Self::None => "None",
+            Self::Metadata => "Metadata",
+            Self::Object => "Object",
+        };
+        let separator = if query.is_empty() { "" } else { "&" };
+        format!("{query}{separator}includeObject={value}")
+    }
+}
+
+/// The media type of tables.
+const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 
 /// The media type of objects.
 pub(crate) const JSON: &str = "application/json";
