@@ -9,6 +9,7 @@ mod figures;
 mod kubeconfig;
 mod log;
 mod names;
+mod recovery;
 mod seed;
 mod serve;
 mod welcome;

@@ -1,23 +1,34 @@
-//! What is there from the first start on: the namespaces that every tool expects, and the kinds' own seeds.
+//! What is there from the first start on: the namespaces that every tool expects, and the disk layout that servers take
+//! when they name none.
 
 use anyhow::Context;
 use lab_client::{Client, WriteParams};
-use lab_kinds::core::Namespace;
-use lab_object::ObjectMeta;
+use lab_kinds::{core::Namespace, metal::DiskLayout};
+use lab_object::{ObjectMeta, Resource};
 
 /// Namespaces that exist everywhere.
 const NAMESPACES: [&str; 2] = ["default", "kube-system"];
 
-/// Creates what is missing. What is there is left as it is.
-pub async fn sow(client: &Client) -> anyhow::Result<()> {
+/// Creates what is missing, and what a new store comes with. What is there is left as it is.
+pub async fn sow(client: &Client, is_new: bool) -> anyhow::Result<()> {
     for name in NAMESPACES {
         let metadata = ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() };
-        let namespace = Namespace { metadata, ..Namespace::default() };
-        match client.resource().create(&namespace, &WriteParams::default()).await {
-            Ok(_) => {}
-            Err(error) if error.is_already_exists() => {}
-            Err(error) => return Err(error).with_context(|| format!("cannot create namespace {name:?}")),
-        }
+        plant(client, Namespace { metadata, ..Namespace::default() }).await?;
+    }
+    // Whoever deletes it does not want it back at the next start.
+    if is_new {
+        plant(client, DiskLayout::labvg()).await?;
     }
     Ok(())
+}
+
+async fn plant<T: Resource>(client: &Client, object: T) -> anyhow::Result<()> {
+    match client.resource().create(&object, &WriteParams::default()).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_already_exists() => Ok(()),
+        Err(error) => {
+            let name = object.metadata().name.clone().unwrap_or_default();
+            Err(error).with_context(|| format!("cannot create {} {name:?}", T::KIND))
+        }
+    }
 }

@@ -1,18 +1,24 @@
 //! Starts every service over one store, serves until told to stop, and ends in order.
 
 use crate::{
+    backup,
     config::Settings,
     credentials::{Credentials, TENDING},
     data_dir::{DataDir, Layout},
-    figures, kubeconfig, log, seed, welcome,
+    figures, kubeconfig, log, recovery, seed, welcome,
 };
 use anyhow::Context;
-use lab_api_server::{ApiServer, Caller, Options, health};
+use bytes::Buf;
+use http_body_util::{BodyExt, Full};
+use jiff::Timestamp;
+use lab_api_server::{ApiServer, Caller, Extra, Options, Pieces, health};
 use lab_client::{Client, InProcess};
 use lab_controllers::Controllers;
-use lab_store::Embedded;
+use lab_object::Time;
+use lab_store::{Embedded, Store};
 use std::{
     io::Write,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -22,6 +28,7 @@ use std::{
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    task::JoinSet,
 };
 
 /// Serves until SIGTERM or SIGINT. `started` is when the process began.
@@ -49,12 +56,16 @@ async fn serve(settings: Settings, started: Instant) -> anyhow::Result<()> {
     let (tls, pin) = (credentials.tls()?, credentials.pin());
 
     let store = open_store(&layout)?;
+    let is_empty = store.revision() == 0;
     let synced = Arc::new(AtomicBool::new(false));
-    let api = ApiServer::new(lab_kinds::registry(), store.clone(), options(&store, &synced));
+    let api =
+        ApiServer::new(lab_kinds::registry(), store.clone(), options(&store, &synced, directory.path()));
     let client = Client::new("labd", in_process(api.clone()));
-    seed::sow(&client).await?;
+    seed::sow(&client, is_empty).await?;
     let controllers = start_controllers(&client, &api, &settings);
-    let tending = tokio::spawn(tend(credentials));
+    let mut tending = JoinSet::new();
+    tending.spawn(tend(credentials));
+    tending.spawn(recovery::watch(store.clone()));
 
     let server = kubeconfig::url(address);
     if is_new {
@@ -70,7 +81,7 @@ async fn serve(settings: Settings, started: Instant) -> anyhow::Result<()> {
     });
     let stop = stop_signal()?;
     let served = lab_api_server::serve(listener, Arc::new(tls), api, stop).await.context("cannot serve");
-    tending.abort();
+    tending.shutdown().await;
     controllers.stop().await;
     // The runtime's threads do nothing else any more; blocking this one is fine.
     store.close();
@@ -86,7 +97,7 @@ fn open_store(layout: &Layout<'_>) -> anyhow::Result<Arc<Embedded>> {
 }
 
 /// How the API serves, and when it counts as ready.
-fn options(store: &Arc<Embedded>, synced: &Arc<AtomicBool>) -> Options {
+fn options(store: &Arc<Embedded>, synced: &Arc<AtomicBool>, data_dir: &Path) -> Options {
     let (writable, synced) = (store.clone(), synced.clone());
     let checks = vec![
         health::Check {
@@ -102,7 +113,18 @@ fn options(store: &Arc<Embedded>, synced: &Arc<AtomicBool>) -> Options {
         },
     ];
     let metrics = figures::registry(store.clone(), SystemTime::now());
-    Options { version: health::version(env!("CARGO_PKG_VERSION")), metrics, checks, ..Options::default() }
+    let (copied, data_dir) = (store.clone(), data_dir.to_owned());
+    let backup = Extra {
+        path: backup::stream::PATH,
+        answer: Arc::new(move || backup::stream::answer(&copied, &data_dir, Time(Timestamp::now()))),
+    };
+    Options {
+        version: health::version(env!("CARGO_PKG_VERSION")),
+        metrics,
+        checks,
+        extra: vec![backup],
+        ..Options::default()
+    }
 }
 
 /// The way from parts of this process to the API, without a socket.
@@ -110,8 +132,9 @@ fn in_process(api: Arc<ApiServer>) -> impl lab_client::Transport {
     InProcess::new("labd", move |request: lab_client::Request| {
         let api = api.clone();
         async move {
-            let request = request.map(http_body_util::Full::new);
-            api.handle(request, Caller::internal("controllers")).await
+            let answer = api.handle(request.map(Full::new), Caller::internal("labd")).await;
+            let whole = |mut pieces: Pieces| pieces.copy_to_bytes(pieces.remaining());
+            answer.map(|body| body.map_frame(move |frame| frame.map_data(whole)))
         }
     })
 }

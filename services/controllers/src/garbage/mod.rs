@@ -13,6 +13,7 @@ use lab_client::{
 use lab_deletion::ownership::{self, Decision, Dependent, Owner, Propagation};
 use lab_object::{ObjectMeta, OwnerReference};
 use parking_lot::Mutex;
+use serde::Serialize;
 use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -181,18 +182,18 @@ impl Reconciler {
             Decision::RemoveFinalizer(finalizer) => {
                 let mut finalizers = object.metadata.finalizers.clone();
                 finalizers.retain(|f| f != finalizer);
-                self.change(place, object, json!({"finalizers": finalizers})).await.map(drop)
+                self.change(place, object, json!({"finalizers": or_null(finalizers)})).await.map(drop)
             }
             Decision::Release(uids) => {
                 let mut owners = object.metadata.owner_references.clone();
                 owners.retain(|owner| !uids.contains(&owner.uid));
-                self.change(place, object, json!({"ownerReferences": owners})).await.map(drop)
+                self.change(place, object, json!({"ownerReferences": or_null(owners)})).await.map(drop)
             }
             Decision::Delete { propagation, unblock: false } => self.delete(place, object, propagation).await,
             Decision::Delete { propagation, unblock: true } => {
                 let mut owners = object.metadata.owner_references.clone();
                 owners.iter_mut().for_each(|owner| owner.block_owner_deletion = Some(false));
-                let object = self.change(place, object, json!({"ownerReferences": owners})).await?;
+                let object = self.change(place, object, json!({"ownerReferences": or_null(owners)})).await?;
                 self.delete(place, &object, propagation).await
             }
         }
@@ -207,7 +208,7 @@ impl Reconciler {
         if owners == object.metadata.owner_references {
             return Ok(());
         }
-        match self.change(place, &object, json!({"ownerReferences": owners})).await {
+        match self.change(place, &object, json!({"ownerReferences": or_null(owners)})).await {
             Err(e) if e.is_not_found() => Ok(()),
             outcome => outcome.map(drop),
         }
@@ -240,8 +241,13 @@ impl Reconciler {
             ..DeleteParams::default()
         };
         let kind = &self.served.get(place.resource).name;
-        tracing::info!(kind, object = %place.key, "deleting an object whose owners are gone");
+        tracing::debug!(kind, object = %place.key, "deleting an object whose owners are gone");
         let api = self.served.api::<Partial>(&self.client, place);
         api.delete(&place.key.name, &params).await.map(drop)
     }
+}
+
+/// A list for a merge patch, in which a list without elements is one that is not there.
+fn or_null<T: Serialize>(list: Vec<T>) -> serde_json::Value {
+    if list.is_empty() { serde_json::Value::Null } else { json!(list) }
 }
