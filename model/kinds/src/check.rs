@@ -3,7 +3,7 @@
 use crate::metal::size::Size;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use lab_object::{FieldError, Json};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, str::FromStr};
 
 /// Every value at a path such as `spec.disks[].partitions[].size`, with its place written out
 /// (`spec.disks[0].partitions[2].size`).
@@ -39,6 +39,16 @@ pub(crate) fn texts<E: ToString>(
         Some(FieldError::invalid(place, value, error.to_string()))
     });
     failed.collect()
+}
+
+/// Each address at a path that is not in the one form in which it is compared as text: MAC addresses with colons, IPv6
+/// addresses shortened (RFC 5952), everything in lower case.
+pub(crate) fn canonical<T: FromStr + ToString>(object: &Json, paths: &[&str]) -> Vec<FieldError> {
+    let check = |text: &str| match text.parse::<T>().map(|address| address.to_string()) {
+        Ok(canonical) if canonical != text => Err(format!("must be written {canonical}")),
+        _ => Ok(()),
+    };
+    paths.iter().flat_map(|path| texts(object, path, check)).collect()
 }
 
 /// Each size at a path that is larger than can be counted.

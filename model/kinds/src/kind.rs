@@ -141,7 +141,9 @@ pub enum NameRule {
 
 /// A schema that is built when it is first looked at; reads as a [`Schema`].
 #[derive(Clone)]
-pub struct LazySchema(Arc<LazyLock<Arc<Schema>, Box<dyn FnOnce() -> Arc<Schema> + Send>>>);
+pub struct LazySchema(Arc<LazyLock<Arc<Schema>, BuildSchema>>);
+
+type BuildSchema = Box<dyn FnOnce() -> Arc<Schema> + Send>;
 
 impl LazySchema {
     /// A schema that `build` makes when it is first needed.

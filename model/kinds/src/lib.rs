@@ -49,6 +49,7 @@ macro_rules! kinds {
                 #[test]
                 fn $module() {
                     crate::typed::tests::survives::<super::$kind>();
+                    crate::typed::tests::reads_what_is_admitted::<super::$kind>();
                 }
             )*
         }

@@ -69,22 +69,27 @@ impl Registry {
         at.iter().map(|&at| &self.kinds[at]).collect()
     }
 
-    /// Plurals of the kinds whose names are nearest to a mistyped one, best first, at most three.
+    /// Plurals of the kinds whose names are nearest to a mistyped one, at most three, all equally near.
     pub fn suggest(&self, name: &str) -> Vec<&str> {
         let name = name.to_lowercase();
-        let mut near: Vec<(usize, usize)> = Vec::new();
-        for (at, kind) in self.kinds.iter().enumerate() {
-            let names = [kind.plural.as_str(), &kind.singular]
-                .into_iter()
-                .chain(kind.short_names.iter().map(|s| s.as_str()));
-            let distance = |n: &str| strsim::osa_distance(&name, n);
-            // A third of the letters may be wrong: more than that is another word.
-            let best = names.filter(|n| distance(n) <= n.len().max(name.len()) / 3).map(distance).min();
-            near.extend(best.map(|distance| (distance, at)));
+        // A third of the letters may be wrong: more than that is another word.
+        let near = |known: &&str| {
+            let distance = strsim::osa_distance(&name, known);
+            (distance <= known.len().max(name.len()) / 3).then_some(distance)
+        };
+        let distance = |kind: &Kind| {
+            let names = [&kind.plural, &kind.singular].into_iter().chain(&kind.short_names);
+            names.map(String::as_str).filter_map(|known| near(&known)).min()
+        };
+        let found: Vec<(usize, &str)> =
+            self.kinds.iter().filter_map(|kind| Some((distance(kind)?, kind.plural.as_str()))).collect();
+        let best = found.iter().map(|(distance, _)| *distance).min();
+        let mut plurals: Vec<&str> = Vec::new();
+        for (distance, plural) in found {
+            if Some(distance) == best && !plurals.contains(&plural) {
+                plurals.push(plural);
+            }
         }
-        near.sort_unstable();
-        let mut plurals: Vec<&str> = near.into_iter().map(|(_, at)| self.kinds[at].plural.as_str()).collect();
-        plurals.dedup();
         plurals.truncate(3);
         plurals
     }
@@ -188,4 +193,106 @@ fn parse_version(version: &str) -> Option<(u8, u32, u32)> {
         }
     }
     stage.is_empty().then_some((3, major, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A kind as one that is added at run time: nothing of it is known to the program.
+    fn custom(group: &str, version: &str, plural: &str) -> Kind {
+        let mut kind = (**crate::registry().by_name("lease").expect("it is registered")).clone();
+        kind.group = group.into();
+        kind.version = version.into();
+        kind.plural = plural.into();
+        kind.singular = plural.trim_end_matches('s').into();
+        kind.kind = "Gadget".into();
+        kind.short_names = vec!["gd".into()];
+        kind.columns = vec![Column {
+            name: format!("{plural} in {group}").into(),
+            ..Column::path("", "spec.holderIdentity", "Who holds it.")
+        }];
+        kind
+    }
+
+    #[test]
+    fn by_every_name() {
+        let registry = crate::registry();
+        let check = |names: &[&str], plural: Option<&str>| {
+            for name in names {
+                assert_eq!(registry.by_name(name).map(|kind| kind.plural.as_str()), plural, "{name}");
+            }
+        };
+        check(&["servers", "server", "srv", "Server", "SERVERS"], Some("servers"));
+        check(&["servers.metal.lab", "srv.metal.lab", "server.v1alpha1.metal.lab"], Some("servers"));
+        check(&["net", "networks"], Some("networks"));
+        check(&["os", "operatingsystem", "OperatingSystem"], Some("operatingsystems"));
+        check(&["layout", "disklayouts"], Some("disklayouts"));
+        check(&["cm", "configmap", "configmaps.v1."], Some("configmaps"));
+        check(&["leases.coordination.k8s.io", "leases.v1.coordination.k8s.io"], Some("leases"));
+        check(&["", "pods", "servers.iam.lab", "servers.v1.metal.lab", "servers."], None);
+    }
+
+    #[test]
+    fn by_path_and_by_kind() {
+        let registry = crate::registry();
+        for kind in registry.kinds() {
+            let by_path = registry.by_resource(&kind.group, &kind.version, &kind.plural);
+            let by_kind = registry.by_kind(&kind.group, &kind.version, &kind.kind);
+            assert!(by_path.is_some_and(|found| Arc::ptr_eq(found, kind)), "{kind:?}");
+            assert!(by_kind.is_some_and(|found| Arc::ptr_eq(found, kind)), "{kind:?}");
+            assert!(registry.by_kind(&kind.group, "v9", &kind.kind).is_none());
+        }
+    }
+
+    #[test]
+    fn suggests_the_nearest() {
+        let registry = crate::registry();
+        for (name, expected) in [
+            ("sevrers", &["servers"] as &[&str]),
+            ("serve", &["servers"]),
+            ("Srever", &["servers"]),
+            ("netwrok", &["networks"]),
+            ("configmp", &["configmaps"]),
+            ("rol", &["roles"]),
+            ("pods", &[]),
+            ("x", &[]),
+            ("", &[]),
+        ] {
+            assert_eq!(registry.suggest(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn kinds_come_and_go_at_run_time() {
+        let mut registry = crate::registry();
+        let before = registry.kinds().len();
+        for version in ["v1alpha1", "v2", "v1", "v1beta2", "v10", "other"] {
+            registry.insert(custom("example.com", version, "gadgets"));
+        }
+        registry.insert(custom("metal.lab", "v1", "gadgets"));
+        let versions: Vec<_> = registry.all_by_name("gd").iter().map(|kind| kind.api_version()).collect();
+        let of_example =
+            ["v10", "v2", "v1", "v1beta2", "v1alpha1", "other"].map(|v| format!("example.com/{v}"));
+        assert_eq!(versions[0], "metal.lab/v1", "the group that was there first");
+        assert_eq!(versions[1..], of_example);
+        let (group, stable) = &registry.groups()[2];
+        assert_eq!((*group, stable.as_slice()), ("metal.lab", ["v1", "v1alpha1"].as_slice()));
+        assert_eq!(registry.in_group_version("example.com", "v2").count(), 1);
+
+        registry.insert(custom("example.com", "v2", "gadgets"));
+        assert_eq!(registry.kinds().len(), before + 7, "replaced, not added");
+        assert!(registry.remove("example.com", "v10", "gadgets").is_some());
+        assert!(registry.remove("example.com", "v10", "gadgets").is_none());
+        let found = registry.by_name("gadgets.example.com").expect("others are left");
+        assert_eq!((found.version.as_str(), &*found.table()[1].name), ("v2", "gadgets in example.com"));
+        assert_eq!(crate::registry().kinds().len(), before, "clones are on their own");
+    }
+
+    #[test]
+    fn groups_in_order() {
+        let registry = crate::registry();
+        let order: Vec<_> = registry.group_versions().iter().map(ToString::to_string).collect();
+        assert_eq!(order, ["v1", "coordination.k8s.io/v1", "metal.lab/v1alpha1", "iam.lab/v1alpha1"]);
+    }
 }

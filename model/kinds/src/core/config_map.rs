@@ -74,3 +74,37 @@ fn validate(new: &Json, old: Option<&Json>) -> Vec<FieldError> {
     }
     errors
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn refuses() {
+        let check = |new: Json, old: Option<Json>, fields: &[&str]| {
+            let found: Vec<_> = validate(&new, old.as_ref()).into_iter().map(|e| e.field).collect();
+            assert_eq!(found, fields, "{new}");
+        };
+        check(json!({"data": {"a": "x"}, "binaryData": {"b": "eA=="}}), None, &[]);
+        check(json!({"data": {"a": "x"}, "binaryData": {"a": "eA=="}}), None, &["binaryData[a]"]);
+        check(
+            json!({"data": {"a/b": "x"}, "binaryData": {"b": "eA"}}),
+            None,
+            &["data[a/b]", "binaryData[b]"],
+        );
+        check(json!({"data": {"a": "x".repeat(1 << 20)}}), None, &[]);
+        check(json!({"data": {"a": "x".repeat(1 << 20), "b": "x"}}), None, &[""]);
+        let closed = || json!({"data": {"a": "x"}, "immutable": true});
+        check(json!({"data": {"a": "x"}, "binaryData": {}, "immutable": true}), Some(closed()), &[]);
+        check(json!({"data": {"a": "y"}, "immutable": true}), Some(closed()), &["data"]);
+        check(json!({"data": {"a": "x"}}), Some(closed()), &["immutable"]);
+        check(closed(), Some(json!({"data": {"a": "other"}})), &[]);
+    }
+
+    #[test]
+    fn counts_both_maps() {
+        let object = json!({"data": {"a": "x", "b": "y"}, "binaryData": {"c": ""}});
+        assert_eq!(immutable::count(&object, &["data", "binaryData"]), 3);
+    }
+}

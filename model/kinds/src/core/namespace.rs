@@ -5,6 +5,7 @@ use crate::{Column, Condition, Define, Kind, NameRule, Subresource};
 use lab_object::{Json, ObjectMeta};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Map;
 
 /// Namespace provides a scope for names. Deleting a namespace deletes every object in it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -90,19 +91,40 @@ impl Define for Namespace {
 /// Gives a namespace its name as a label, by which network policies and others select it, and its first phase.
 fn default(namespace: &mut Json) {
     if let Some(name) = namespace.pointer("/metadata/name").cloned()
-        && let Some(metadata) = namespace.get_mut("metadata").and_then(Json::as_object_mut)
+        && let Some(labels) = map_in(namespace.get_mut("metadata"), "labels")
     {
-        let labels = metadata.entry("labels").or_insert_with(|| Json::Object(Default::default()));
-        if let Some(labels) = labels.as_object_mut() {
-            labels.insert("kubernetes.io/metadata.name".into(), name);
-        }
+        labels.insert("kubernetes.io/metadata.name".into(), name);
     }
-    if namespace.pointer("/status/phase").is_none()
-        && let Some(namespace) = namespace.as_object_mut()
-    {
-        let status = namespace.entry("status").or_insert_with(|| Json::Object(Default::default()));
-        if let Some(status) = status.as_object_mut() {
-            status.insert("phase".into(), "Active".into());
-        }
+    if let Some(status) = map_in(Some(namespace), "status") {
+        status.entry("phase").or_insert_with(|| "Active".into());
+    }
+}
+
+/// The map at a field of an object; an absent one is made.
+fn map_in<'a>(object: Option<&'a mut Json>, field: &str) -> Option<&'a mut Map<String, Json>> {
+    object?.as_object_mut()?.entry(field).or_insert_with(|| Map::new().into()).as_object_mut()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn label_and_phase() {
+        let check = |mut namespace: Json, expected: Json| {
+            default(&mut namespace);
+            assert_eq!(namespace, expected);
+        };
+        check(
+            json!({"metadata": {"name": "a"}}),
+            json!({"metadata": {"name": "a", "labels": {"kubernetes.io/metadata.name": "a"}}, "status": {"phase": "Active"}}),
+        );
+        check(
+            json!({"metadata": {"name": "a", "labels": {"x": "y", "kubernetes.io/metadata.name": "b"}},
+                "status": {"phase": "Terminating"}}),
+            json!({"metadata": {"name": "a", "labels": {"x": "y", "kubernetes.io/metadata.name": "a"}},
+                "status": {"phase": "Terminating"}}),
+        );
     }
 }

@@ -90,6 +90,19 @@ pub struct JoinTokenStatus {
 
 resource!(JoinToken, "iam.lab", "v1alpha1", "jointokens", namespaced: false);
 
+impl JoinToken {
+    /// A token of this name, about which nothing has been reported yet.
+    pub fn new(name: impl Into<String>, spec: JoinTokenSpec) -> Self {
+        Self {
+            api_version: ApiVersion::default(),
+            kind: KindName::default(),
+            metadata: ObjectMeta { name: Some(name.into()), ..Default::default() },
+            spec,
+            status: JoinTokenStatus::default(),
+        }
+    }
+}
+
 impl Define for JoinToken {
     fn define() -> Kind {
         Kind::of::<Self>("jointoken")
@@ -116,21 +129,16 @@ impl Define for JoinToken {
     }
 
     fn example() -> Self {
-        Self {
-            api_version: ApiVersion::default(),
-            kind: KindName::default(),
-            metadata: ObjectMeta { name: Some("rack1-node3".into()), ..Default::default() },
-            spec: JoinTokenSpec {
-                joiner: Joiner::Agent,
-                token_hash: format!("sha256:{}", "5d41".repeat(16)),
-                uses: 1,
-                expires: "2026-11-22T12:00:00Z".parse().map(Time).ok(),
-                environment: Some("production".into()),
-                server: Some("rack1-node3".into()),
-                site: None,
-            },
-            status: JoinTokenStatus::default(),
-        }
+        let spec = JoinTokenSpec {
+            joiner: Joiner::Agent,
+            token_hash: format!("sha256:{}", "5d41".repeat(16)),
+            uses: 1,
+            expires: "2026-11-22T12:00:00Z".parse().map(Time).ok(),
+            environment: Some("production".into()),
+            server: Some("rack1-node3".into()),
+            site: None,
+        };
+        Self::new("rack1-node3", spec)
     }
 }
 

@@ -1,7 +1,7 @@
 //! `RoleBinding`: gives a role to users and groups.
 
 use crate::typed::{ApiVersion, KindName, resource};
-use crate::{Column, Define, Kind, check};
+use crate::{Column, Define, Kind};
 use lab_object::ObjectMeta;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -69,7 +69,6 @@ impl Define for RoleBinding {
                 Column::path("Subjects", "spec.subjects.name", "To whom it is given."),
             ])
             .selectable(&["spec.role", "spec.subjects.name"])
-            .validated_by(|new, _| check::duplicates(new, "spec.subjects[]"))
     }
 
     fn example() -> Self {

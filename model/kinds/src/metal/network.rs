@@ -173,6 +173,19 @@ pub struct NetworkStatus {
 
 resource!(Network, "metal.lab", "v1alpha1", "networks", namespaced: false);
 
+impl Network {
+    /// A network of this name, about which nothing has been reported yet.
+    pub fn new(name: impl Into<String>, spec: NetworkSpec) -> Self {
+        Self {
+            api_version: ApiVersion::default(),
+            kind: KindName::default(),
+            metadata: ObjectMeta { name: Some(name.into()), ..Default::default() },
+            spec,
+            status: NetworkStatus::default(),
+        }
+    }
+}
+
 impl Define for Network {
     fn define() -> Kind {
         Kind::of::<Self>("network")
@@ -192,55 +205,42 @@ impl Define for Network {
             ])
             .selectable(&["spec.site", "spec.cidr", "spec.vlan", "spec.dhcp.mode"])
             .subresource(Subresource::Status)
-            .defaulted_by(default)
             .validated_by(validate)
     }
 
     fn example() -> Self {
-        Self {
-            api_version: ApiVersion::default(),
-            kind: KindName::default(),
-            metadata: ObjectMeta { name: Some("rack1".into()), ..Default::default() },
-            spec: NetworkSpec {
-                cidr: IpNet::V4(ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 20, 0, 0), 24)),
-                site: Some("home".into()),
-                vlan: None,
-                gateway: Some(IpAddr::from([10, 20, 0, 1])),
-                dns: vec![IpAddr::from([10, 20, 0, 1])],
-                domain: Some("lab.example".into()),
-                mtu: None,
-                dhcp: Dhcp {
-                    mode: DhcpMode::Full,
-                    ranges: vec![DhcpRange {
-                        start: Ipv4Addr::new(10, 20, 0, 100),
-                        end: Ipv4Addr::new(10, 20, 0, 199),
-                    }],
-                    reservations: vec![DhcpReservation {
-                        mac: MacAddress([0x52, 0x54, 0, 0x12, 0x34, 0xff]),
-                        address: Ipv4Addr::new(10, 20, 0, 2),
-                        hostname: Some("leaf-1".into()),
-                    }],
-                    lease_seconds: 3600,
-                },
+        let spec = NetworkSpec {
+            cidr: IpNet::V4(ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 20, 0, 0), 24)),
+            site: Some("home".into()),
+            vlan: None,
+            gateway: Some(IpAddr::from([10, 20, 0, 1])),
+            dns: vec![IpAddr::from([10, 20, 0, 1])],
+            domain: Some("lab.example".into()),
+            mtu: None,
+            dhcp: Dhcp {
+                mode: DhcpMode::Full,
+                ranges: vec![DhcpRange {
+                    start: Ipv4Addr::new(10, 20, 0, 100),
+                    end: Ipv4Addr::new(10, 20, 0, 199),
+                }],
+                reservations: vec![DhcpReservation {
+                    mac: MacAddress([0x52, 0x54, 0, 0x12, 0x34, 0xff]),
+                    address: Ipv4Addr::new(10, 20, 0, 2),
+                    hostname: Some("leaf-1".into()),
+                }],
+                lease_seconds: 3600,
             },
-            status: NetworkStatus { leases: Some(3), free: Some(97), ..Default::default() },
-        }
-    }
-}
-
-/// Writes MAC addresses in one form.
-fn default(network: &mut Json) {
-    let reservations = network.pointer_mut("/spec/dhcp/reservations").and_then(Json::as_array_mut);
-    for reservation in reservations.into_iter().flatten() {
-        if let Some(mac) = reservation["mac"].as_str().and_then(|text| text.parse::<MacAddress>().ok()) {
-            reservation["mac"] = mac.to_string().into();
-        }
+        };
+        let status = NetworkStatus { leases: Some(3), free: Some(97), ..Default::default() };
+        Self { status, ..Self::new("rack1", spec) }
     }
 }
 
 fn validate(new: &Json, _: Option<&Json>) -> Vec<FieldError> {
     let Some(cidr) = check::typed::<IpNet>(new, "/spec/cidr") else { return Vec::new() };
-    let mut errors = Vec::new();
+    let mut errors = check::canonical::<MacAddress>(new, &["spec.dhcp.reservations[].mac"]);
+    errors.extend(check::canonical::<IpAddr>(new, &["spec.gateway", "spec.dns[]"]));
+    errors.extend(check::canonical::<IpNet>(new, &["spec.cidr"]));
     if cidr.trunc() != cidr {
         let why = format!("has bits set beyond its prefix; did you mean {}?", cidr.trunc());
         errors.push(FieldError::invalid("spec.cidr", &new["spec"]["cidr"], why));
@@ -324,6 +324,7 @@ mod tests {
         check(json!({"cidr": "10.0.0.5/24"}), &["spec.cidr"]);
         check(json!({"cidr": "10.0.0.0/24", "gateway": "10.0.1.1"}), &["spec.gateway"]);
         check(json!({"cidr": "10.0.0.0/24", "gateway": "10.0.0.255"}), &["spec.gateway"]);
+        check(json!({"cidr": "FD00::/64", "gateway": "fd00:0::1"}), &["spec.gateway", "spec.cidr"]);
         check(json!({"cidr": "10.0.0.0/31", "gateway": "10.0.0.0"}), &[]);
         check(json!({"cidr": "fd00::/64", "gateway": "fd00::1", "dhcp": {"mode": "proxy"}}), &[]);
         check(

@@ -172,6 +172,19 @@ pub struct OperatingSystemStatus {
 
 resource!(OperatingSystem, "metal.lab", "v1alpha1", "operatingsystems", namespaced: false);
 
+impl OperatingSystem {
+    /// An operating system of this name, about which nothing has been reported yet.
+    pub fn new(name: impl Into<String>, spec: OperatingSystemSpec) -> Self {
+        Self {
+            api_version: ApiVersion::default(),
+            kind: KindName::default(),
+            metadata: ObjectMeta { name: Some(name.into()), ..Default::default() },
+            spec,
+            status: OperatingSystemStatus::default(),
+        }
+    }
+}
+
 impl Define for OperatingSystem {
     fn define() -> Kind {
         Kind::of::<Self>("operatingsystem")
@@ -204,28 +217,23 @@ impl Define for OperatingSystem {
             checksum: format!("sha256:{}", checksum.repeat(16)),
             size_bytes: None,
         };
-        Self {
-            api_version: ApiVersion::default(),
-            kind: KindName::default(),
-            metadata: ObjectMeta { name: Some("debian-13".into()), ..Default::default() },
-            spec: OperatingSystemSpec {
-                family: Family::Debian,
-                release: "13".into(),
-                codename: Some("trixie".into()),
-                method: Method::Image,
-                architecture: Architecture::Amd64,
-                artefacts: vec![artefact("root", Purpose::Image, "root.tar.zst", "9f2c")],
-                repositories: vec![Repository {
-                    name: "main".into(),
-                    url: "https://deb.debian.org/debian".into(),
-                }],
-                packages: vec!["lldpd".into()],
-                kernel_arguments: vec!["quiet".into()],
-                installer_arguments: Vec::new(),
-                min_memory: Some(Size::of_gib(1)),
-            },
-            status: OperatingSystemStatus::default(),
-        }
+        let spec = OperatingSystemSpec {
+            family: Family::Debian,
+            release: "13".into(),
+            codename: Some("trixie".into()),
+            method: Method::Image,
+            architecture: Architecture::Amd64,
+            artefacts: vec![artefact("root", Purpose::Image, "root.tar.zst", "9f2c")],
+            repositories: vec![Repository {
+                name: "main".into(),
+                url: "https://deb.debian.org/debian".into(),
+            }],
+            packages: vec!["lldpd".into()],
+            kernel_arguments: vec!["quiet".into()],
+            installer_arguments: Vec::new(),
+            min_memory: Some(Size::of_gib(1)),
+        };
+        Self::new("debian-13", spec)
     }
 }
 

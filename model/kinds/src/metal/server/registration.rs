@@ -37,10 +37,11 @@ impl Define for Server {
                 "status.addresses",
                 "status.nics.mac",
                 "status.nics.network",
+                "status.disks.serial",
+                "status.hardware.serial",
                 "status.agent.online",
             ])
             .subresource(Subresource::Status)
-            .defaulted_by(default)
             .validated_by(validate)
             .aliased_by(aliases)
     }
@@ -78,24 +79,6 @@ fn mac(server: &Json) -> Json {
     nic.map(|nic| &nic["mac"]).or_else(|| server.pointer("/spec/macs/0")).cloned().unwrap_or_default()
 }
 
-/// Writes MAC addresses in one form, so that they can be compared as text.
-fn default(server: &mut Json) {
-    let canonical = |value: &mut Json| {
-        if let Some(mac) = value.as_str().and_then(|text| text.parse::<MacAddress>().ok()) {
-            *value = mac.to_string().into();
-        }
-    };
-    for list in ["/spec/macs", "/spec/addresses", "/status/nics"] {
-        let Some(items) = server.pointer_mut(list).and_then(Json::as_array_mut) else { continue };
-        for item in items {
-            match item {
-                Json::Object(fields) => fields.get_mut("mac").into_iter().for_each(canonical),
-                mac => canonical(mac),
-            }
-        }
-    }
-}
-
 /// Every name but its own by which a server may be asked for: UID, host names, MAC addresses, IP addresses.
 fn aliases(server: &Json) -> Vec<String> {
     const PLACES: [&str; 9] = [
@@ -130,11 +113,12 @@ pub fn canonical(name: &str) -> String {
 }
 
 fn validate(new: &Json, _: Option<&Json>) -> Vec<FieldError> {
-    let mut errors = Vec::new();
+    let mut errors =
+        check::canonical::<MacAddress>(new, &["spec.macs[]", "spec.addresses[].mac", "status.nics[].mac"]);
+    errors.extend(check::canonical::<IpAddr>(new, &["spec.addresses[].address", "status.addresses[]"]));
     errors.extend(check::sizes(new, "spec.install.diskSelector.minSize"));
     errors.extend(check::sizes(new, "spec.install.diskSelector.maxSize"));
     errors.extend(check::texts(new, "spec.addresses[].address", assignable));
-    errors.extend(check::duplicates(new, "spec.addresses[].address"));
     errors.extend(check::texts(new, "spec.admin.authorizedKeys[]", check::openssh_key));
     errors.extend(check::texts(new, "spec.bmc.address", host_and_port));
     errors.extend(selector_bounds(new));
@@ -209,14 +193,18 @@ mod tests {
         check(json!({"addresses": [{"address": "10.0.0.1"}, {"address": "fd00::1"}]}), &[]);
         check(
             json!({"addresses": [{"address": "0.0.0.0"}, {"address": "::1"}, {"address": "224.0.0.1"},
-                {"address": "255.255.255.255"}, {"address": "10.0.0.1"}, {"address": "10.0.0.1"}]}),
+                {"address": "255.255.255.255"}, {"address": "10.0.0.1"}]}),
             &[
                 "spec.addresses[0].address",
                 "spec.addresses[1].address",
                 "spec.addresses[2].address",
                 "spec.addresses[3].address",
-                "spec.addresses[5].address",
             ],
+        );
+        check(
+            json!({"macs": ["52:54:00:12:34:56", "52-54-00-12-34-57"], "addresses": [{"address": "FD00:0::1",
+                "mac": "52:54:00:12:34:5A"}]}),
+            &["spec.macs[1]", "spec.addresses[0].mac", "spec.addresses[0].address"],
         );
         check(install(json!({"minSize": "1Gi", "maxSize": "2Gi", "transports": ["nvme"]})), &[]);
         check(install(json!({"minSize": "2Gi", "maxSize": "1Gi"})), &["spec.install.diskSelector.maxSize"]);
@@ -264,16 +252,6 @@ mod tests {
         );
         assert_eq!(canonical("5254.0012.3456"), "52:54:00:12:34:56");
         assert_eq!(canonical("DB-1"), "db-1");
-    }
-
-    #[test]
-    fn mac_addresses_are_written_in_one_form() {
-        let mut server =
-            json!({"spec": {"macs": ["52-54-00-12-34-5A", "x"], "addresses": [{"mac": "525400123456"}]}});
-        default(&mut server);
-        let expected =
-            json!({"macs": ["52:54:00:12:34:5a", "x"], "addresses": [{"mac": "52:54:00:12:34:56"}]});
-        assert_eq!(server["spec"], expected);
     }
 
     #[test]
