@@ -27,7 +27,7 @@ pub(crate) fn of(object: &mut Json) -> &mut Map<String, Json> {
 }
 
 /// The texts of a list at `metadata.finalizers` or the like.
-pub(crate) fn texts<'a>(list: Option<&'a Json>) -> impl Iterator<Item = &'a str> {
+fn texts(list: Option<&Json>) -> impl Iterator<Item = &str> {
     list.and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str)
 }
 

@@ -57,11 +57,7 @@ impl Call<'_> {
         let filter = Filter::new(info)?;
         let prefix = key::prefix(&info.tenant, &info.kind, &info.namespace);
         let start = self.start(&prefix)?;
-        let found = match self.collect(&prefix, &start, &filter).await {
-            Ok(found) => found,
-            Err(Failure::Status(status)) => return Err(status),
-            Err(Failure::Store(error)) => return Err(expired(&error, start.continuation.as_ref())),
-        };
+        let found = self.collect(&prefix, &start, &filter).await?;
         let mut meta = ListMeta { resource_version: Some(found.revision.to_string()), ..ListMeta::default() };
         if let (true, Some(last)) = (found.more, found.entries.last()) {
             let after = last.key.strip_prefix(&prefix).unwrap_or(&last.key);
@@ -102,8 +98,9 @@ impl Call<'_> {
         }
     }
 
-    async fn collect(&self, prefix: &str, start: &Start, filter: &Filter) -> Result<Found, Failure> {
+    async fn collect(&self, prefix: &str, start: &Start, filter: &Filter) -> Result<Found, Status> {
         let limit = self.info.query.limit;
+        let failed = |error| expired(&error, start.continuation.as_ref());
         if let Some(name) = filter.only_name()
             && limit.is_none_or(|limit| limit > 0)
             && (!self.info.namespace.is_empty() || self.info.is_cluster_scoped())
@@ -112,13 +109,13 @@ impl Call<'_> {
         }
         let mut range = Range { prefix: prefix.to_owned(), after: start.after.clone(), limit, at: start.at };
         if filter.is_empty() {
-            let Listing { entries, revision, remaining } = self.server.store.list(range).await?;
+            let Listing { entries, revision, remaining } = self.server.store.list(range).await.map_err(failed)?;
             return Ok(Found { entries, revision, more: remaining > 0, remaining: Some(remaining) });
         }
         let mut matching = Vec::new();
         loop {
             range.limit = limit.map(|_| CHUNK);
-            let listing = self.server.store.list(range.clone()).await?;
+            let listing = self.server.store.list(range.clone()).await.map_err(failed)?;
             range.at = Some(listing.revision);
             let mut left = listing.entries.len() + listing.remaining;
             for entry in listing.entries {
@@ -144,9 +141,14 @@ impl Call<'_> {
     }
 
     /// A list of which the selector leaves one name.
-    async fn collect_one(&self, name: &str, start: &Start, filter: &Filter) -> Result<Found, Failure> {
+    async fn collect_one(&self, name: &str, start: &Start, filter: &Filter) -> Result<Found, Status> {
         let key = self.key(name);
-        let (entry, revision) = self.server.store.get(&key, start.at).await?;
+        let (entry, revision) = self
+            .server
+            .store
+            .get(&key, start.at)
+            .await
+            .map_err(|error| expired(&error, start.continuation.as_ref()))?;
         let mut entries = Vec::new();
         if let Some(entry) = entry
             && start.after.as_ref().is_none_or(|after| *after < key)
@@ -158,24 +160,7 @@ impl Call<'_> {
     }
 }
 
-/// Why a list could not be read.
-enum Failure {
-    Status(Status),
-    Store(Error),
-}
-
-impl From<Status> for Failure {
-    fn from(status: Status) -> Self {
-        Self::Status(status)
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Store(error)
-    }
-}
-
+/// Why a list could not be read: where it was to be continued, a way to go on is given.
 fn expired(error: &Error, continuation: Option<&Continuation>) -> Status {
     match (error, continuation) {
         (Error::Compacted { .. }, Some(continuation)) => continuation.expired(),

@@ -96,7 +96,7 @@ impl ApiServer {
     pub fn new(registry: Registry, store: Arc<dyn Store>, options: Options) -> Arc<Self> {
         let registry = Arc::new(registry);
         let metrics = Arc::new(Metrics::new(options.metrics));
-        let server = Arc::new(Self {
+        Arc::new(Self {
             aliases: Aliases::follow(registry.clone(), store.clone()),
             watches: Watches::new(options.max_watches, options.bookmark_interval),
             authorizer: options.authorizer,
@@ -109,8 +109,7 @@ impl ApiServer {
             metrics,
             registry,
             store,
-        });
-        server
+        })
     }
 
     /// The kinds that are served.

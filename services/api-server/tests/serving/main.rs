@@ -1,5 +1,7 @@
 //! The API over the network: TLS, certificates, HTTP/1.1 and HTTP/2, an orderly end.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
