@@ -40,7 +40,8 @@ impl Form {
     /// The form asked for; the legacy one where none is that we know.
     fn wanted(headers: &HeaderMap) -> Self {
         let aggregated = |clause: &negotiate::Clause<'_>| {
-            let ours = clause.get("g") == "apidiscovery.k8s.io" && clause.get("as") == "APIGroupDiscoveryList";
+            let ours =
+                clause.get("g") == "apidiscovery.k8s.io" && clause.get("as") == "APIGroupDiscoveryList";
             match clause.get("v") {
                 _ if clause.get("as").is_empty() => Some(Self::Legacy),
                 "v2" if ours => Some(Self::V2),
@@ -66,10 +67,15 @@ impl Discovery {
             json!({"kind": "APIVersions", "versions": core_versions, "serverAddressByClientCIDRs": []}),
         );
         let list: Vec<_> = named.iter().map(|(group, versions)| api_group(group, versions)).collect();
-        discovery.add("/apis", Form::Legacy, json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": list}));
+        discovery.add(
+            "/apis",
+            Form::Legacy,
+            json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": list}),
+        );
         for (path, groups) in [("/api", &core), ("/apis", &named)] {
             for (form, version) in [(Form::V2, "v2"), (Form::V2Beta1, "v2beta1")] {
-                let items: Vec<_> = groups.iter().map(|(g, versions)| aggregated(registry, g, versions)).collect();
+                let items: Vec<_> =
+                    groups.iter().map(|(g, versions)| aggregated(registry, g, versions)).collect();
                 let list = json!({"kind": "APIGroupDiscoveryList", "metadata": {}, "items": items,
                     "apiVersion": format!("apidiscovery.k8s.io/{version}")});
                 discovery.add(path, form, list);
@@ -111,7 +117,10 @@ pub(crate) fn group_version_path(group: &str, version: &str) -> String {
 }
 
 /// The verbs of a subresource, and the type that is read and written through it.
-pub(crate) fn subresource(kind: &Kind, subresource: &Subresource) -> (&'static [&'static str], GroupVersionKind) {
+pub(crate) fn subresource(
+    kind: &Kind,
+    subresource: &Subresource,
+) -> (&'static [&'static str], GroupVersionKind) {
     let named = |group: &str, version: &str, kind: &str| GroupVersionKind {
         group: group.into(),
         version: version.into(),
@@ -158,7 +167,8 @@ fn resources(registry: &Registry, group: &str, version: &str) -> Json {
 /// One group with all there is in it.
 fn aggregated(registry: &Registry, group: &str, versions: &[&str]) -> Json {
     let version = |version: &&str| {
-        let resources: Vec<_> = registry.in_group_version(group, version).map(|k| aggregated_resource(k)).collect();
+        let resources: Vec<_> =
+            registry.in_group_version(group, version).map(|k| aggregated_resource(k)).collect();
         json!({"version": version, "resources": resources, "freshness": "Current"})
     };
     let metadata = if group.is_empty() { json!({}) } else { json!({"name": group}) };

@@ -40,7 +40,8 @@ impl Document {
         }
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
-        headers.insert(header::ETAG, HeaderValue::from_str(&tag).expect("a hash is made of hexadecimal digits"));
+        headers
+            .insert(header::ETAG, HeaderValue::from_str(&tag).expect("a hash is made of hexadecimal digits"));
         headers.insert(header::VARY, HeaderValue::from_static("accept"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
         response

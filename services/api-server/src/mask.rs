@@ -29,7 +29,8 @@ impl Mask {
         }
         if root.whole {
             let managed = Self { skipped: true, ..Self::default() };
-            let metadata = Self { whole: true, fields: vec![("managedFields".into(), managed)], skipped: false };
+            let metadata =
+                Self { whole: true, fields: vec![("managedFields".into(), managed)], skipped: false };
             root.fields = vec![("metadata".into(), metadata)];
         }
         root

@@ -140,7 +140,9 @@ fn offered(clause: &Clause<'_>) -> Option<View> {
         "" if json => Some(View::Json),
         "" => Some(View::Yaml),
         "Table" if json && meta => Some(View::Table),
-        "PartialObjectMetadata" | "PartialObjectMetadataList" if json && meta => Some(View::PartialObjectMetadata),
+        "PartialObjectMetadata" | "PartialObjectMetadataList" if json && meta => {
+            Some(View::PartialObjectMetadata)
+        }
         _ => None,
     }
 }
@@ -205,4 +207,98 @@ pub fn gzip<'a>(pieces: impl IntoIterator<Item = &'a Bytes>) -> Bytes {
         encoder.write_all(piece).expect("writing to memory cannot fail");
     }
     encoder.finish().expect("writing to memory cannot fail").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderName;
+    use std::io::Read as _;
+
+    fn headers(name: HeaderName, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(name, value.parse().unwrap())])
+    }
+
+    #[test]
+    fn views() {
+        const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
+        const PARTIAL: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+        let cases = [
+            // What kubectl sends.
+            (
+                format!("{TABLE},application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"),
+                Some(View::Table),
+            ),
+            ("application/json".into(), Some(View::Json)),
+            ("application/json, */*".into(), Some(View::Json)),
+            ("application/vnd.kubernetes.protobuf,application/json".into(), Some(View::Json)),
+            // What caches of metadata send.
+            (
+                format!(
+                    "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,{PARTIAL}"
+                ),
+                Some(View::PartialObjectMetadata),
+            ),
+            // Protobuf alone is answered with JSON of the same shape.
+            ("application/vnd.kubernetes.protobuf".into(), Some(View::Json)),
+            ("application/vnd.kubernetes.protobuf;as=Table;g=meta.k8s.io;v=v1".into(), Some(View::Table)),
+            // A browser and curl.
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8".into(), Some(View::Json)),
+            ("*/*".into(), Some(View::Json)),
+            // Qualities, spelling, what is not known.
+            ("application/json;q=0.1, application/yaml".into(), Some(View::Yaml)),
+            ("application/yaml;q=0, application/json;q=0.3".into(), Some(View::Json)),
+            ("Application/JSON; Charset=utf-8".into(), Some(View::Json)),
+            (format!("application/json;as=Table;v=v9;g=meta.k8s.io, {TABLE};q=0.5"), Some(View::Table)),
+            ("application/json;as=Table;v=v1beta1;g=meta.k8s.io".into(), None),
+            ("text/html".into(), None),
+            ("application/json;q=0".into(), None),
+            ("".into(), None),
+            (";;;,=,;q=x".into(), None),
+        ];
+        for (accept, expected) in cases {
+            assert_eq!(view(&headers(ACCEPT, &accept)).ok(), expected, "{accept}");
+        }
+        assert_eq!(view(&HeaderMap::new()), Ok(View::Json));
+        let refused = view(&headers(ACCEPT, "image/png")).unwrap_err();
+        assert_eq!((refused.code, refused.message.contains("application/yaml")), (406, true));
+    }
+
+    #[test]
+    fn formats_of_bodies() {
+        let cases = [
+            ("application/json", Some(BodyFormat::Json), None),
+            ("application/json; charset=utf-8", Some(BodyFormat::Json), None),
+            ("APPLICATION/YAML", Some(BodyFormat::Yaml), None),
+            ("application/vnd.kubernetes.protobuf", Some(BodyFormat::Protobuf), None),
+            ("application/json-patch+json", None, Some(BodyFormat::JsonPatch)),
+            ("application/merge-patch+json", None, Some(BodyFormat::MergePatch)),
+            ("application/apply-patch+yaml", None, Some(BodyFormat::ApplyPatch)),
+            ("text/plain", None, None),
+        ];
+        for (content_type, object, patch) in cases {
+            let headers = headers(CONTENT_TYPE, content_type);
+            assert_eq!(body_format(&headers).ok(), object, "{content_type}");
+            assert_eq!(patch_format(&headers, false).ok(), patch, "{content_type}");
+        }
+        assert_eq!(body_format(&HeaderMap::new()), Ok(BodyFormat::Json));
+        let strategic = headers(CONTENT_TYPE, "application/strategic-merge-patch+json");
+        assert_eq!(patch_format(&strategic, true), Ok(BodyFormat::StrategicMergePatch));
+        let refused = patch_format(&strategic, false).unwrap_err();
+        assert_eq!((refused.code, refused.message.contains("application/merge-patch+json")), (415, true));
+        assert!(!refused.message.contains("strategic"));
+    }
+
+    #[test]
+    fn gzip_where_it_is_taken() {
+        for (value, taken) in
+            [("gzip", true), ("deflate, gzip;q=0.5", true), ("gzip;q=0", false), ("br", false)]
+        {
+            assert_eq!(accepts_gzip(&headers(ACCEPT_ENCODING, value)), taken, "{value}");
+        }
+        let pieces = [Bytes::from_static(b"one "), Bytes::from_static(b"two")];
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(&gzip(&pieces)[..]).read_to_string(&mut text).unwrap();
+        assert_eq!(text, "one two");
+    }
 }

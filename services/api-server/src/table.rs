@@ -1,10 +1,6 @@
 //! Objects as others want to see them: `Table` for people, `PartialObjectMetadata` for caches, YAML for readers.
 
-use crate::{
-    fault,
-    mask::Mask,
-    negotiate::View,
-};
+use crate::{fault, mask::Mask, negotiate::View};
 use bytes::Bytes;
 use jiff::Timestamp;
 use lab_kinds::{Cell, Column, ColumnType, Kind};
@@ -34,7 +30,8 @@ impl Include {
             Some("None") => Ok(Self::None),
             Some("Object") => Ok(Self::Object),
             Some(other) => {
-                let message = format!("includeObject={other:?} is not supported: it is None, Metadata or Object");
+                let message =
+                    format!("includeObject={other:?} is not supported: it is None, Metadata or Object");
                 Err(Status::failure(Reason::BadRequest, message))
             }
         }
@@ -83,11 +80,17 @@ impl Render<'_> {
     ///
     /// # Errors
     /// 500 when a stored object is not readable.
-    pub fn list<'b>(&self, objects: impl IntoIterator<Item = &'b [u8]>, meta: &ListMeta) -> Result<Bytes, Status> {
+    pub fn list<'b>(
+        &self,
+        objects: impl IntoIterator<Item = &'b [u8]>,
+        meta: &ListMeta,
+    ) -> Result<Bytes, Status> {
         let mut out = Vec::with_capacity(16 * 1024);
         let (kind, api_version, items) = match self.view {
             View::Table => ("Table".into(), "meta.k8s.io/v1".into(), "rows"),
-            View::PartialObjectMetadata => ("PartialObjectMetadataList".into(), "meta.k8s.io/v1".into(), "items"),
+            View::PartialObjectMetadata => {
+                ("PartialObjectMetadataList".into(), "meta.k8s.io/v1".into(), "items")
+            }
             View::Json | View::Yaml => (format!("{}List", self.kind.kind), self.kind.api_version(), "items"),
         };
         head(&mut out, &kind, &api_version, meta);
@@ -134,7 +137,8 @@ impl Render<'_> {
             View::PartialObjectMetadata => write(&mut out, &partial(object)?),
             View::Table => {
                 let revision = lab_object::Partial::read(object).map_err(unreadable)?.resource_version;
-                let meta = ListMeta { resource_version: revision.map(|r| r.to_string()), ..Default::default() };
+                let meta =
+                    ListMeta { resource_version: revision.map(|r| r.to_string()), ..Default::default() };
                 let columns = Columns::of(self.kind);
                 head(&mut out, "Table", "meta.k8s.io/v1", &meta);
                 write_text(&mut out, ",\"columnDefinitions\":");

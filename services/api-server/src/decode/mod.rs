@@ -101,9 +101,10 @@ pub fn patch(format: BodyFormat, bytes: &[u8]) -> Result<Decoded, Status> {
     match &decoded.object {
         Json::Array(_) if wants_list => Ok(decoded),
         Json::Object(_) if !wants_list => Ok(decoded),
-        other if wants_list => {
-            Err(bad_request(format!("a JSON patch is a list of operations, but the body is {}", name_of(other))))
-        }
+        other if wants_list => Err(bad_request(format!(
+            "a JSON patch is a list of operations, but the body is {}",
+            name_of(other)
+        ))),
         other => Err(no_object(name_of(other))),
     }
 }
@@ -116,20 +117,24 @@ pub fn delete_options(format: BodyFormat, bytes: &[u8]) -> Result<DeleteOptions,
     if bytes.is_empty() {
         return Ok(DeleteOptions::default());
     }
-    let gvk = GroupVersionKind { group: "meta.k8s.io".into(), version: "v1".into(), kind: "DeleteOptions".into() };
+    let gvk =
+        GroupVersionKind { group: "meta.k8s.io".into(), version: "v1".into(), kind: "DeleteOptions".into() };
     let object = tree(format, bytes, &gvk)?.object;
     // Every group and version has a DeleteOptions of its own, all of them the same.
     match object.get("kind") {
         None | Some(Json::Null) => {}
         Some(Json::String(kind)) if kind == "DeleteOptions" || kind.is_empty() => {}
         Some(other) => {
-            return Err(bad_request(format!("the body of a DELETE is a DeleteOptions, but its kind is {other}")));
+            return Err(bad_request(format!(
+                "the body of a DELETE is a DeleteOptions, but its kind is {other}"
+            )));
         }
     }
     if !object.is_object() {
         return Err(no_object(name_of(&object)));
     }
-    serde_json::from_value(object).map_err(|e| bad_request(format!("cannot read the body as DeleteOptions: {e}")))
+    serde_json::from_value(object)
+        .map_err(|e| bad_request(format!("cannot read the body as DeleteOptions: {e}")))
 }
 
 fn tree(format: BodyFormat, bytes: &[u8], gvk: &GroupVersionKind) -> Result<Decoded, Status> {
@@ -215,3 +220,6 @@ impl fmt::Display for Step<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,8 +38,7 @@ pub(super) fn read(text: &str) -> Result<Decoded, YamlError> {
     let mut options = Options::default();
     options.set_emit_comments(false);
     let events = Parser::new_from_str_with_options(text, options);
-    let mut composer =
-        Composer { events, anchors: HashMap::new(), aliased: 0, duplicates: Vec::new() };
+    let mut composer = Composer { events, anchors: HashMap::new(), aliased: 0, duplicates: Vec::new() };
     let mut object = None;
     loop {
         let (event, span) = composer.next()?;
@@ -76,7 +75,13 @@ impl<'a, I: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Composer<'a, 
     }
 
     /// The value that begins with an event, and how many values it holds.
-    fn node(&mut self, event: Event<'a>, span: &Span, at: Step<'_>, depth: usize) -> Result<(Json, usize), YamlError> {
+    fn node(
+        &mut self,
+        event: Event<'a>,
+        span: &Span,
+        at: Step<'_>,
+        depth: usize,
+    ) -> Result<(Json, usize), YamlError> {
         if depth > DEPTH {
             return Err(fault(span, format!("values are nested deeper than {DEPTH} levels")));
         }
@@ -185,7 +190,8 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Json, Str
     let core = core.as_deref();
     match core {
         None | Some("null" | "bool" | "int" | "float" | "timestamp") => {
-            let value = if style == ScalarStyle::Plain || core.is_some() { resolve(text)? } else { text.into() };
+            let value =
+                if style == ScalarStyle::Plain || core.is_some() { resolve(text)? } else { text.into() };
             match (core, &value) {
                 (None | Some("timestamp"), _)
                 | (Some("null"), Json::Null)
@@ -197,7 +203,9 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Json, Str
         Some("binary") => {
             let compact: String = text.split_whitespace().collect();
             let bytes = STANDARD.decode(compact).map_err(|e| format!("!!binary is not base64: {e}"))?;
-            String::from_utf8(bytes).map(Into::into).map_err(|_| "!!binary is not UTF-8, which JSON needs".into())
+            String::from_utf8(bytes)
+                .map(Into::into)
+                .map_err(|_| "!!binary is not UTF-8, which JSON needs".into())
         }
         Some(_) => Ok(text.into()),
     }
@@ -209,8 +217,10 @@ fn resolve(text: &str) -> Result<Json, String> {
         "" | "~" | "null" | "Null" | "NULL" => Json::Null,
         "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => true.into(),
         "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => false.into(),
-        ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf" | "-.Inf"
-        | "-.INF" => return Err(format!("{text} cannot be written in JSON; quote it if it is meant as text")),
+        ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf"
+        | "-.Inf" | "-.INF" => {
+            return Err(format!("{text} cannot be written in JSON; quote it if it is meant as text"));
+        }
         _ if !text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) => text.into(),
         _ => {
             let digits = text.replace('_', "");
@@ -249,12 +259,18 @@ fn float(text: &str) -> Option<Number> {
     let (whole, part) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
     let exponent = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
-    if !(digits(whole) && digits(part) && digits(exponent)) || exponent.is_empty() || (whole.is_empty() && part.is_empty())
+    if !(digits(whole) && digits(part) && digits(exponent))
+        || exponent.is_empty()
+        || (whole.is_empty() && part.is_empty())
     {
         return None;
     }
     let value: f64 = text.parse().ok().filter(|v: &f64| v.is_finite())?;
     // Beyond this, not every integer has a float of its own.
     const EXACT: f64 = 9_007_199_254_740_992.0;
-    if value.fract() == 0.0 && value.abs() <= EXACT { Some((value as i64).into()) } else { Number::from_f64(value) }
+    if value.fract() == 0.0 && value.abs() <= EXACT {
+        Some((value as i64).into())
+    } else {
+        Number::from_f64(value)
+    }
 }

@@ -54,7 +54,8 @@ impl OpenApi {
             return Some(self.index.get_or_init(|| self.index()).answer(headers));
         }
         let entry = self.documents.iter().find(|e| e.path == path)?;
-        let make = || Document::new(negotiate::JSON, document(&self.registry, &entry.group_version).to_string());
+        let make =
+            || Document::new(negotiate::JSON, document(&self.registry, &entry.group_version).to_string());
         let document = entry.document.get_or_init(make);
         let mut response = document.answer(headers);
         let asked = query.unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("hash="));

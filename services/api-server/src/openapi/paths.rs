@@ -25,7 +25,11 @@ const PATCH: [Parameter; 4] = [
     DRY_RUN,
     FIELD_MANAGER,
     FIELD_VALIDATION,
-    ("force", "boolean", "Server-side apply takes fields over that other managers own, instead of a conflict."),
+    (
+        "force",
+        "boolean",
+        "Server-side apply takes fields over that other managers own, instead of a conflict.",
+    ),
 ];
 const DELETE: [Parameter; 4] = [
     DRY_RUN,
@@ -33,7 +37,8 @@ const DELETE: [Parameter; 4] = [
     ("orphanDependents", "boolean", "Deprecated: use propagationPolicy."),
     ("propagationPolicy", "string", "What becomes of dependents: Background, Foreground or Orphan."),
 ];
-const RESOURCE_VERSION: Parameter = ("resourceVersion", "string", "The revision that the answer must at least have.");
+const RESOURCE_VERSION: Parameter =
+    ("resourceVersion", "string", "The revision that the answer must at least have.");
 const LIST: [Parameter; 10] = [
     ("allowWatchBookmarks", "boolean", "A watch also sends BOOKMARK events, which say how far it has come."),
     ("continue", "string", "Where the part before ended, as its list metadata said."),
@@ -42,7 +47,11 @@ const LIST: [Parameter; 10] = [
     ("limit", "integer", "At most so many objects; the list's metadata says how to go on."),
     RESOURCE_VERSION,
     ("resourceVersionMatch", "string", "How resourceVersion is meant: NotOlderThan or Exact."),
-    ("sendInitialEvents", "boolean", "A watch begins with the objects there are, and a BOOKMARK at their end."),
+    (
+        "sendInitialEvents",
+        "boolean",
+        "A watch begins with the objects there are, and a BOOKMARK at their end.",
+    ),
     ("timeoutSeconds", "integer", "Seconds after which a watch ends."),
     ("watch", "boolean", "Changes are sent as they happen, instead of a list."),
 ];
@@ -63,8 +72,11 @@ struct Operation<'a> {
 pub(super) fn add(paths: &mut Map<String, Json>, kind: &Kind) {
     let base = group_version_path(&kind.group, &kind.version);
     let all = format!("{base}/{}", kind.plural);
-    let collection =
-        if kind.namespaced() { format!("{base}/namespaces/{{namespace}}/{}", kind.plural) } else { all.clone() };
+    let collection = if kind.namespaced() {
+        format!("{base}/namespaces/{{namespace}}/{}", kind.plural)
+    } else {
+        all.clone()
+    };
     if kind.namespaced() {
         let item = path_item(kind, &[], [("get", list(kind), "ForAllNamespaces")]);
         paths.insert(all, item);
@@ -75,7 +87,11 @@ pub(super) fn add(paths: &mut Map<String, Json>, kind: &Kind) {
         path_item(
             kind,
             part_of_path,
-            [("get", list(kind), ""), ("post", create(kind), ""), ("delete", delete(kind, "deletecollection"), "")],
+            [
+                ("get", list(kind), ""),
+                ("post", create(kind), ""),
+                ("delete", delete(kind, "deletecollection"), ""),
+            ],
         ),
     );
     let named: &[&str] = if kind.namespaced() { &["namespace", "name"] } else { &["name"] };
@@ -155,7 +171,8 @@ fn patch(kind: &Kind, gvk: GroupVersionKind, component: String) -> Operation<'st
 }
 
 fn delete(kind: &Kind, action: &'static str) -> Operation<'static> {
-    let body = Some((&[negotiate::JSON, negotiate::YAML][..], schemas::reference(&format!("{META}.DeleteOptions"))));
+    let body =
+        Some((&[negotiate::JSON, negotiate::YAML][..], schemas::reference(&format!("{META}.DeleteOptions"))));
     let answer = schemas::reference(&format!("{META}.Status"));
     Operation { action, verb: action, parameters: &DELETE, body, answer, ..read(kind.gvk(), String::new()) }
 }
@@ -179,9 +196,7 @@ fn path_item<'a>(
 
 impl Operation<'_> {
     fn render(&self, kind: &Kind, suffix: &str) -> Json {
-        let parameter = |(name, kind, description): &Parameter| {
-            json!({"name": name, "in": "query", "description": description, "schema": {"type": kind, "uniqueItems": true}})
-        };
+        let parameter = |(name, kind, description): &Parameter| json!({"name": name, "in": "query", "description": description, "schema": {"type": kind, "uniqueItems": true}});
         let answer = |schema: &Json| content(&[negotiate::JSON, negotiate::YAML], schema);
         let answers: Map<_, _> = self
             .answers

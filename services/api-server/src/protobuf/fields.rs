@@ -103,7 +103,10 @@ mod tests {
             for field in fields {
                 if let Type::Message(name) = field.kind {
                     let empty = ["meta.k8s.io/v1.", "v1.", "storage.k8s.io/v1.", "networking.k8s.io/v1."];
-                    assert!(of(name).is_some() || empty.iter().any(|e| name.starts_with(e)), "{message} names {name}");
+                    assert!(
+                        of(name).is_some() || empty.iter().any(|e| name.starts_with(e)),
+                        "{message} names {name}"
+                    );
                 }
             }
         }

@@ -53,7 +53,9 @@ fn envelope(mut reader: Reader<'_>, expected: &GroupVersionKind, depth: u32) -> 
             }
             (2, Value::Bytes(object)) => raw = Some(object),
             (3, Value::Bytes(encoding)) if !encoding.is_empty() => {
-                return Err(encoding.malformed("the object in the envelope is encoded, which is not supported"));
+                return Err(
+                    encoding.malformed("the object in the envelope is encoded, which is not supported")
+                );
             }
             _ => {}
         }
@@ -64,7 +66,8 @@ fn envelope(mut reader: Reader<'_>, expected: &GroupVersionKind, depth: u32) -> 
     let Json::Object(fields) = object else {
         return Err(start.malformed(format!("{api_version}.{kind} is no object")));
     };
-    let mut object = Map::from_iter([("apiVersion".into(), api_version.into()), ("kind".into(), kind.into())]);
+    let mut object =
+        Map::from_iter([("apiVersion".into(), api_version.into()), ("kind".into(), kind.into())]);
     object.extend(fields);
     Ok(object.into())
 }
@@ -100,7 +103,9 @@ fn message(fields: &[Field], mut reader: Reader<'_>, depth: u32) -> Result<Json,
         }
     }
     match fields {
-        [Field { inline: true, shape: Shape::List, json, .. }] => Ok(object.remove(*json).unwrap_or(json!([]))),
+        [Field { inline: true, shape: Shape::List, json, .. }] => {
+            Ok(object.remove(*json).unwrap_or(json!([])))
+        }
         _ => Ok(object.into()),
     }
 }
@@ -192,7 +197,9 @@ fn one(kind: Type, value: Value<'_>, at: &Reader<'_>, depth: u32) -> Result<Json
 }
 
 fn utf8(reader: Reader<'_>) -> Result<String, Malformed> {
-    std::str::from_utf8(reader.bytes()).map(Into::into).map_err(|e| reader.malformed(format!("a text is not UTF-8: {e}")))
+    std::str::from_utf8(reader.bytes())
+        .map(Into::into)
+        .map_err(|e| reader.malformed(format!("a text is not UTF-8: {e}")))
 }
 
 /// The text at a number of a message of one text.
