@@ -20,7 +20,7 @@ pub struct Secret {
     pub metadata: ObjectMeta,
     /// The data, each value in base64. Keys consist of letters, digits, `-`, `_` and `.`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(schema_with = "super::immutable::base64_map")]
+    #[schemars(schema_with = "super::immutable::secret_map")]
     pub data: BTreeMap<String, String>,
     /// Data as plain text, for convenience when writing: it is merged into `data`, over what stands there, and never
     /// returned.
@@ -204,6 +204,15 @@ mod tests {
         assert_eq!(secret, expected);
         default(&mut secret);
         assert_eq!(secret, expected);
+    }
+
+    #[test]
+    fn a_value_is_never_repeated() {
+        let secret = json!({"metadata": {}, "type": "Opaque", "data": {"password": "not base64"}});
+        let mut errors = lab_object::schema::validate(&Secret::define().schema, &secret);
+        errors.extend(validate(&secret, None));
+        let said: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(said, ["data[password]: Invalid value: must be bytes in base64 (RFC 4648, with padding)"]);
     }
 
     #[test]
