@@ -102,7 +102,7 @@ mod tests {
         let other = tempfile::tempdir().unwrap();
         let other = Authority::load_or_create(other.path(), now).unwrap();
         let path = dir.path().join("admin.kubeconfig");
-        let mut check = |authority: &Authority, server: &str, now: SystemTime, written: bool| {
+        let check = |authority: &Authority, server: &str, now: SystemTime, written: bool| {
             assert_eq!(keep(&path, authority, server, now).unwrap(), written);
         };
         let day = Duration::from_secs(24 * 60 * 60);

@@ -56,7 +56,7 @@ async fn a_running_labd_is_copied_and_restored_with_its_identities() {
     assert_eq!(mode(&file), 0o600);
     assert_eq!(names(dir.path()), ["data", "lab.backup"], "nothing else is left behind");
     let mut old = connection(&daemon.kubeconfig());
-    assert_eq!(daemon.stop().code, Some(0));
+    assert_eq!(daemon.stop().await.code, Some(0));
 
     let new = dir.path().join("new");
     let (code, said) = restore(&file, &new);
@@ -76,7 +76,7 @@ async fn a_running_labd_is_copied_and_restored_with_its_identities() {
 async fn a_labd_that_is_off_is_copied_from_its_directory() {
     let dir = tempfile::tempdir().unwrap();
     let (file, daemon) = backed_up(dir.path(), 3).await;
-    daemon.stop();
+    daemon.stop().await;
     let again = dir.path().join("again.backup");
     assert_eq!(back_up(&dir.path().join("data"), &again), (Some(0), String::new()));
     assert_eq!(restore(&again, &dir.path().join("new")).0, Some(0));
@@ -94,7 +94,7 @@ async fn a_labd_that_is_off_is_copied_from_its_directory() {
 async fn what_is_no_whole_backup_restores_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (file, daemon) = backed_up(dir.path(), 3).await;
-    daemon.stop();
+    daemon.stop().await;
     let whole = fs::read(&file).unwrap();
     let check = |bytes: &[u8], expected: &str| {
         fs::write(&file, bytes).unwrap();

@@ -28,14 +28,14 @@ fn errors_in_the_file_name_file_line_column_and_field() {
     );
 }
 
-#[test]
-fn the_file_is_obeyed_and_flags_win() {
+#[tokio::test]
+async fn the_file_is_obeyed_and_flags_win() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("labd.toml");
     fs::write(&path, "data-dir = \"/nowhere\"\nlisten = \"192.0.2.1:1\"\n[log]\nformat = \"json\"\n")
         .unwrap();
     let daemon = Daemon::start_with(&dir.path().join("data"), &["--config", path.to_str().unwrap()]);
-    let ended = daemon.stop();
+    let ended = daemon.stop().await;
     assert_eq!(ended.code, Some(0));
     for line in &ended.log {
         let line: lab_object::Json = serde_json::from_str(line).expect("each line of the log is JSON");

@@ -90,8 +90,8 @@ impl Daemon {
         Client::connect("test", &connection(&self.kubeconfig())).expect("a client")
     }
 
-    /// Sends SIGTERM and waits for the end.
-    pub fn stop(mut self) -> Ended {
+    /// Sends SIGTERM and waits for the end. Clients of this test go on meanwhile, so that they can say goodbye.
+    pub async fn stop(mut self) -> Ended {
         let began = Instant::now();
         let killed = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill runs");
         assert!(killed.success());
@@ -100,7 +100,7 @@ impl Daemon {
                 break status.code();
             }
             assert!(began.elapsed() < PATIENCE, "labd does not stop: {:?}", self.seen);
-            std::thread::sleep(Duration::from_millis(5));
+            tokio::time::sleep(Duration::from_millis(5)).await;
         };
         let took = began.elapsed();
         let mut stdout = String::new();

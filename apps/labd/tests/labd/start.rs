@@ -52,7 +52,7 @@ async fn an_empty_directory_becomes_a_control_plane() {
 
     let server = crate::daemon::connection(&daemon.kubeconfig()).server.value;
     let pin = Authority::load_or_create(&data.join("pki"), SystemTime::now()).unwrap().pin();
-    let ended = daemon.stop();
+    let ended = daemon.stop().await;
     assert_eq!(ended.code, Some(0), "{:?}", ended.log);
     let (data, shown) = (data.to_str().unwrap(), ended.stdout.replace(&server, "URL").replace(&pin, "PIN"));
     assert_eq!(
@@ -83,12 +83,12 @@ async fn the_next_start_goes_on_where_the_last_one_ended() {
         crate::daemon::connection(&daemon.kubeconfig()).server.value.replace("https://", ""),
         fs::read_to_string(daemon.kubeconfig()).unwrap(),
     );
-    assert_eq!(daemon.stop().code, Some(0));
+    assert_eq!(daemon.stop().await.code, Some(0));
 
     let daemon = Daemon::start_with(dir.path(), &["--name", "lab.example.org"]);
     assert_eq!(daemon.client().namespaced::<ConfigMap>("default").get("kept").await.unwrap(), created);
     assert!(daemon.client().resource::<DiskLayout>().get_opt("labvg").await.unwrap().is_none());
-    let ended = daemon.stop();
+    let ended = daemon.stop().await;
     assert_eq!(ended.stdout, "", "only the first start explains itself");
 
     // Where the address stays, so does the kubeconfig.
@@ -132,14 +132,14 @@ async fn certificates_that_ran_out_while_it_was_off_are_renewed_at_start() {
     assert!(renewed.lifetime().holds(SystemTime::now()));
 }
 
-#[test]
-fn a_key_that_others_could_read_is_protected() {
+#[tokio::test]
+async fn a_key_that_others_could_read_is_protected() {
     let dir = tempfile::tempdir().unwrap();
-    Daemon::start(dir.path()).stop();
+    Daemon::start(dir.path()).stop().await;
     for secret in ["pki/ca.key", "admin.kubeconfig"] {
         fs::set_permissions(dir.path().join(secret), fs::Permissions::from_mode(0o644)).unwrap();
     }
-    let ended = Daemon::start(dir.path()).stop();
+    let ended = Daemon::start(dir.path()).stop().await;
     assert_eq!(mode(&dir.path().join("pki/ca.key")), 0o600);
     assert_eq!(mode(&dir.path().join("admin.kubeconfig")), 0o600);
     let warnings = ended.log.iter().filter(|line| line.contains("others could read this secret"));
@@ -191,7 +191,7 @@ async fn it_stops_in_time_although_somebody_watches() {
     let mut watch = client.resource::<Namespace>().watch(&params).await.unwrap();
     watch.next().await.unwrap().unwrap();
     let watching = tokio::spawn(async move { while let Some(Ok(_)) = watch.next().await {} });
-    let ended = tokio::task::spawn_blocking(|| daemon.stop()).await.unwrap();
+    let ended = daemon.stop().await;
     assert_eq!(ended.code, Some(0), "{:?}", ended.log);
     assert!(ended.took < Duration::from_secs(5), "{:?}", ended.took);
     tokio::time::timeout(Duration::from_secs(5), watching).await.expect("the watch ends").unwrap();
