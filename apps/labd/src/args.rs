@@ -17,7 +17,7 @@ Exit codes: 0 done (SIGTERM and SIGINT included), 1 failed, 2 wrong flags or con
 
 /// Lab's control plane: one API for machines and what runs on them.
 #[derive(Debug, Parser)]
-#[command(name = "labd", version, after_help = EXAMPLES, disable_help_subcommand = true, args_conflicts_with_subcommands = false)]
+#[command(name = "labd", version, after_help = EXAMPLES, disable_help_subcommand = true)]
 pub struct Args {
     #[command(flatten)]
     pub flags: Flags,

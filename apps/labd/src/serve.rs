@@ -79,10 +79,14 @@ async fn serve(settings: Settings, started: Instant) -> anyhow::Result<()> {
         synced.store(true, Ordering::Relaxed);
         tracing::info!(%address, took = ?started.elapsed(), "ready");
     });
-    let stop = stop_signal()?;
+    let signal = stop_signal()?;
+    let stop = async move {
+        signal.await;
+        // Clients go before the server, our own as well.
+        controllers.stop().await;
+    };
     let served = lab_api_server::serve(listener, Arc::new(tls), api, stop).await.context("cannot serve");
     tending.shutdown().await;
-    controllers.stop().await;
     // The runtime's threads do nothing else any more; blocking this one is fine.
     store.close();
     tracing::info!("stopped");
