@@ -109,7 +109,8 @@ impl Call<'_> {
         }
         let mut range = Range { prefix: prefix.to_owned(), after: start.after.clone(), limit, at: start.at };
         if filter.is_empty() {
-            let Listing { entries, revision, remaining } = self.server.store.list(range).await.map_err(failed)?;
+            let Listing { entries, revision, remaining } =
+                self.server.store.list(range).await.map_err(failed)?;
             return Ok(Found { entries, revision, more: remaining > 0, remaining: Some(remaining) });
         }
         let mut matching = Vec::new();

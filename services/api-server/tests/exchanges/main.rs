@@ -7,6 +7,7 @@ mod faults;
 mod finding;
 mod listing;
 mod patching;
+mod recorded;
 mod session;
 mod watching;
 mod writing;
