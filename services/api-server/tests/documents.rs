@@ -191,7 +191,37 @@ fn every_documented_operation_is_served_and_every_patch_can_be_validated() {
 #[test]
 fn nothing_else_is_answered() {
     let openapi = OpenApi::new(Arc::new(Registry::default()));
-    for path in ["/openapi", "/openapi/v2", "/openapi/v3/api/v1", "/openapi/v3/x"] {
+    for path in ["/openapi", "/openapi/v2/x", "/openapi/v3/api/v1", "/openapi/v3/x"] {
         assert!(openapi.answer(path, None, &HeaderMap::new()).is_none(), "{path}");
+    }
+}
+
+#[test]
+fn version_2_says_the_same() {
+    let registry = Arc::new(registry());
+    let openapi = OpenApi::new(registry.clone());
+    let response = openapi.answer("/openapi/v2", None, &HeaderMap::new()).unwrap();
+    let swagger: Json = serde_json::from_slice(response.body()).unwrap();
+    let mut found = BTreeSet::new();
+    references(&swagger, &mut found);
+    assert!(found.iter().all(|r| swagger.pointer(r.strip_prefix('#').unwrap()).is_some()), "{found:?}");
+    let v3 = documents(&openapi);
+    let paths = v3.iter().flat_map(|(_, d)| d["paths"].as_object().unwrap());
+    for (path, item) in paths {
+        let converted = &swagger["paths"][path];
+        assert_eq!(converted.as_object().map(|i| i.len()), item.as_object().map(|i| i.len()), "{path}");
+        assert!(
+            converted.pointer("/get/responses/200/schema/$ref").is_some() || item.get("get").is_none(),
+            "{path}"
+        );
+    }
+    let kubectl = accept("application/com.github.proto-openapi.spec.v2@v1.0+protobuf");
+    let response = openapi.answer("/openapi/v2", None, &kubectl).unwrap();
+    assert!(response.headers()[header::CONTENT_TYPE].to_str().unwrap().ends_with("+protobuf"));
+    // swagger (1) is "2.0", then info (2).
+    assert_eq!(response.body()[..6], *b"\x0a\x032.0\x12");
+    for kind in registry.kinds() {
+        let name = format!(".{}", kind.kind);
+        assert!(response.body().windows(name.len()).any(|w| w == name.as_bytes()), "{kind:?}");
     }
 }

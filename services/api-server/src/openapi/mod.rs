@@ -1,7 +1,10 @@
-//! OpenAPI v3: a document per group and version, made from the registry when it is first asked for.
+//! OpenAPI, made from the registry when it is first asked for: v3, a document per group and version, and v2, one of
+//! all.
 
+mod gnostic;
 mod paths;
 mod schemas;
+mod v2;
 
 use crate::{
     discovery::group_version_path,
@@ -18,10 +21,18 @@ use std::sync::{Arc, OnceLock};
 /// Where the index is; the documents lie beneath.
 const INDEX: &str = "/openapi/v3";
 
+/// Where the document of v2 is.
+const V2: &str = "/openapi/v2";
+
+/// The content type of v2 as protobuf. Clients ask for it with an `@`, which media types cannot hold.
+const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
 /// The OpenAPI documents of a registry.
 pub struct OpenApi {
     registry: Arc<Registry>,
     index: OnceLock<Document>,
+    v2: OnceLock<Document>,
+    v2_protobuf: OnceLock<Document>,
     documents: Vec<Entry>,
 }
 
@@ -43,15 +54,19 @@ impl OpenApi {
             document: OnceLock::new(),
         };
         let documents = registry.group_versions().into_iter().map(entry).collect();
-        Self { registry, index: OnceLock::new(), documents }
+        let (index, v2, v2_protobuf) = Default::default();
+        Self { registry, index, v2, v2_protobuf, documents }
     }
 
-    /// The answer to a GET of `/openapi/v3` or a document beneath it; `query` is the raw query string (`hash=…`).
-    /// `None`: no such document (also `/openapi/v2`, which clients take as leave to do without).
+    /// The answer to a GET of `/openapi/v2`, `/openapi/v3` or a document beneath that; `query` is the raw query string
+    /// (`hash=…`). `None`: no such document.
     pub fn answer(&self, path: &str, query: Option<&str>, headers: &HeaderMap) -> Option<Response<Bytes>> {
         let path = path.strip_suffix('/').unwrap_or(path);
         if path == INDEX {
             return Some(self.index.get_or_init(|| self.index()).answer(headers));
+        }
+        if path == V2 {
+            return Some(self.v2(headers));
         }
         let entry = self.documents.iter().find(|e| e.path == path)?;
         let make =
@@ -65,6 +80,18 @@ impl OpenApi {
             response.headers_mut().insert(header::CACHE_CONTROL, immutable);
         }
         Some(response)
+    }
+
+    /// The document of v2 in the form that `Accept` asks for: protobuf, else JSON.
+    fn v2(&self, headers: &HeaderMap) -> Response<Bytes> {
+        let protobuf = V2_PROTOBUF.replace("v2.v1.0", "v2@v1.0");
+        let wanted = negotiate::clauses(headers, header::ACCEPT);
+        if wanted.first().is_some_and(|c| c.is(V2_PROTOBUF) || c.is(&protobuf)) {
+            let make = || Document::new(V2_PROTOBUF, gnostic::encode(&v2::swagger(&self.registry)));
+            return self.v2_protobuf.get_or_init(make).answer(headers);
+        }
+        let make = || Document::new(negotiate::JSON, v2::swagger(&self.registry).to_string());
+        self.v2.get_or_init(make).answer(headers)
     }
 
     /// Every document's address with its hash. The documents are hashed as they are written, and not kept.

@@ -46,7 +46,9 @@ pub(super) fn add(components: &mut Map<String, Json>, kind: &Kind) {
     let mut schema = serde_json::to_value(&*kind.schema).expect("a schema has string keys");
     let object_meta = format!("{META}.ObjectMeta");
     if let Some(metadata) = schema.pointer_mut("/properties/metadata") {
-        let inline = metadata.take();
+        let mut inline = metadata.take();
+        inline["description"] =
+            "ObjectMeta is what every object carries: its names, its labels, and what the server keeps about it.".into();
         *metadata = json!({"description": "Standard object metadata.", "default": {}, "allOf": [reference(&object_meta)]});
         components.entry(object_meta).or_insert(inline);
     }
