@@ -61,8 +61,10 @@ impl Inode {
     }
 
     fn fail_to_sync(&mut self, chance: &mut Chance) {
+        // Half of the time the worst: nothing reached the platter, and everything seems to have.
+        let worst = chance.percent(50);
         for sector in std::mem::take(&mut self.dirty) {
-            match chance.below(3) {
+            match if worst { 2 } else { chance.below(3) } {
                 0 => self.settle(sector),
                 1 => self.revert(sector),
                 _ => {}
@@ -257,10 +259,10 @@ impl Disk for SimulatedDisk {
         let mut world = self.world.lock();
         let result = world.pass(Fault::Rename, 0, 0);
         // A failed rename, or one in which the power goes, may have happened nevertheless.
-        if result.is_ok() || world.chance.percent(50) {
-            if let Some(inode) = world.names.remove(from) {
-                world.names.insert(to.into(), inode);
-            }
+        if (result.is_ok() || world.chance.percent(50))
+            && let Some(inode) = world.names.remove(from)
+        {
+            world.names.insert(to.into(), inode);
         }
         result
     }

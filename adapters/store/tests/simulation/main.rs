@@ -175,9 +175,9 @@ impl Simulation {
     fn break_something(&mut self) {
         let after = self.chance.below(12);
         match self.chance.below(8) {
-            0..3 => self.disk.inject(Fault::Sync, after % 3),
-            3 => self.disk.inject(Fault::Write, after),
-            4 => self.disk.inject(Fault::Length, 0),
+            0..4 => self.disk.inject(Fault::Sync, after % 3),
+            4 if after < 4 => self.disk.inject(Fault::Length, 0),
+            4 => self.disk.inject(Fault::Write, after),
             5 => self.disk.inject(Fault::Rename, 0),
             6 => self.disk.inject(Fault::Read, after),
             _ => self.disk.fill_up(),
@@ -199,14 +199,14 @@ impl Simulation {
 
     fn look_back(&mut self) {
         let at = self.chance.below(self.model.revision() + 2);
-        let limit = Some(self.chance.below(6) as usize);
+        let limit = self.chance.below(6) as usize;
         let after = Some(format!("a/{}", self.chance.below(5)));
-        let range = Range { prefix: String::new(), after: after.clone(), limit, at: Some(at) };
+        let range = Range { prefix: String::new(), after: after.clone(), limit: Some(limit), at: Some(at) };
         match block_on(self.store().list(range)) {
             Ok(listing) => {
                 let rest: Vec<_> =
                     self.model.at(at).iter().filter(|(k, _)| Some(*k) > after.as_ref()).collect();
-                let cut = rest.len().min(limit.unwrap_or(usize::MAX));
+                let cut = rest.len().min(limit);
                 let expected: Vec<_> =
                     rest[..cut].iter().map(|(k, held)| ((*k).clone(), (*held).clone())).collect();
                 let found: Vec<_> = listing.entries.iter().map(|e| (e.key.to_string(), held_by(e))).collect();
