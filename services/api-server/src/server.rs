@@ -68,7 +68,7 @@ impl Default for Options {
             metrics: Default::default(),
             checks: Vec::new(),
             extra: Vec::new(),
-            max_requests: 4096,
+            max_requests: 1000,
             max_watches: 65_536,
             bookmark_interval: Duration::from_secs(60),
         }

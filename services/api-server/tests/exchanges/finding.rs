@@ -11,7 +11,18 @@ async fn a_server_answers_to_its_other_names() {
     lab.check(&format!("POST {SERVERS}"), server("aa-bb-cc-dd-ee-02", "two"), 201, json!({})).await;
     let found = json!({"metadata": {"name": "aa-bb-cc-dd-ee-01"}});
     let uid = one["metadata"]["uid"].as_str().unwrap();
-    for name in ["one", "ONE", uid] {
+    let nics = json!({"status": {"nics": [{"name": "eth0", "mac": "aa:bb:cc:dd:ee:01"}], "addresses": ["10.1.2.3", "fd00::1"]}});
+    lab.check_as(
+        &format!("PATCH {SERVERS}/one/status"),
+        "application/merge-patch+json",
+        nics,
+        200,
+        found.clone(),
+    )
+    .await;
+    let macs = ["aa:bb:cc:dd:ee:01", "AA-BB-CC-DD-EE-01", "aabb.ccdd.ee01", "aabbccddee01"];
+    let addresses = ["10.1.2.3", "fd00::1", "FD00:0::1"];
+    for name in ["one", "ONE", uid].into_iter().chain(macs).chain(addresses) {
         lab.check(&format!("GET {SERVERS}/{name}"), json!(null), 200, found.clone()).await;
     }
     lab.check(&format!("GET {SERVERS}/three"), json!(null), 404, json!({"reason": "NotFound"})).await;
