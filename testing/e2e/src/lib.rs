@@ -29,6 +29,8 @@ pub fn program(name: &str) -> anyhow::Result<PathBuf> {
 fn build() -> anyhow::Result<()> {
     let mut command = Command::new(env!("CARGO"));
     command.args(["build", "--quiet", "--package", "labd", "--package", "labctl", "--bins"]);
+    // The outer cargo's job server has no token left for this one; it would wait for ever.
+    command.env_remove("CARGO_MAKEFLAGS").env_remove("MAKEFLAGS");
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
