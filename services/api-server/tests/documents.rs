@@ -1,5 +1,7 @@
 //! Discovery and OpenAPI tell of every kind, of nothing else, and agree with what is served.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use http::{HeaderMap, Method, StatusCode, header};
 use lab_api_server::{
     discovery::Discovery,

@@ -1,5 +1,7 @@
 //! Protobuf bodies as kubectl 1.33 sends them, and what they say.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use lab_api_server::protobuf;
 use lab_object::{GroupVersionKind, Json};
 use serde_json::json;

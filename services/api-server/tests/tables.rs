@@ -1,5 +1,7 @@
 //! Lists, objects and events as tables, partial metadata and YAML.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use jiff::Timestamp;
 use lab_api_server::{
     negotiate::View,
