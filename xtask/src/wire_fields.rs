@@ -241,12 +241,12 @@ fn read_file(source: &str, package: &mut Package) -> anyhow::Result<()> {
 
 /// Reads one line of a struct; `None` where it is no field that goes over the wire.
 fn field(line: &str) -> Option<Field> {
-    let Some((declaration, tags)) = line.split_once('`') else { return None };
-    let (Some(wire), Some(json)) = (tag(tags, "protobuf"), tag(tags, "json")) else { return None };
+    let (declaration, tags) = line.split_once('`')?;
+    let (wire, json) = (tag(tags, "protobuf")?, tag(tags, "json")?);
     let mut words = declaration.split_whitespace();
     let (first, second) = (words.next().unwrap_or_default(), words.next());
     let go = second.unwrap_or(first).to_owned();
-    let Some(number) = wire.split(',').nth(1).and_then(|n| n.parse().ok()) else { return None };
+    let number = wire.split(',').nth(1).and_then(|n| n.parse().ok())?;
     let (name, options) = json.split_once(',').unwrap_or((json, ""));
     let inline = name.is_empty() && options.contains("inline");
     let name = if name.is_empty() || name == "-" { first } else { name };
