@@ -474,3 +474,46 @@ pub(crate) fn not_allowed(method: &Method) -> Status {
     let message = format!("the server does not allow this method on the requested resource: {method}");
     Status::failure(Reason::MethodNotAllowed, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{self, Key};
+    use proptest::prelude::*;
+
+    /// A path may hold anything; what comes out of it names exactly one place, in the tenant that was asked for.
+    fn stays_in_its_place(path: &str) -> Result<(), TestCaseError> {
+        let registry = lab_kinds::registry();
+        let Ok(Route::Objects(info)) = route(&registry, &Method::GET, path, None) else { return Ok(()) };
+        let key = key::object(&info.tenant, &info.kind, &info.namespace, &info.name);
+        let expected = Key {
+            tenant: &info.tenant,
+            group: &info.kind.group,
+            resource: &info.kind.plural,
+            namespace: &info.namespace,
+            name: &info.name,
+        };
+        prop_assert_eq!(Key::parse(&key), Some(expected));
+        prop_assert!(!info.name.contains('/') && !info.namespace.contains('/') && !info.tenant.contains('/'));
+        prop_assert!(key.starts_with(&key::prefix(&info.tenant, &info.kind, &info.namespace)));
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn no_name_leaves_its_place(
+            tenant in "(/clusters/([a-z0-9-]|%2e|%2f|\\.){0,6})?",
+            namespace in "([a-z]|%2e|%2f|%00|\\.|%25){0,6}",
+            name in "([a-z.:%/-]|%2E|%2F|%5c|%ff){0,8}",
+        ) {
+            stays_in_its_place(&format!("{tenant}/api/v1/namespaces/{namespace}/configmaps/{name}"))?;
+            stays_in_its_place(&format!("{tenant}/apis/metal.lab/v1alpha1/servers/{name}"))?;
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(method in "GET|PUT|POST|PATCH|DELETE|X", path in "/.{0,40}", query in ".{0,40}") {
+            let method = method.parse::<Method>().unwrap();
+            let _ = route(&lab_kinds::registry(), &method, &path, Some(&query));
+        }
+    }
+}
