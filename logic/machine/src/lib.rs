@@ -1,0 +1,11 @@
+//! A machine that boots: pure decisions over what it said, what is wanted of it, and the time.
+//!
+//! [`client`] reads who asks, [`recognise`] finds the Server it is, [`offer`] decides what DHCP tells it, [`lease`] which
+//! address it gets, [`boot`] what it is given to start, and [`timeline`] with [`silence`] why it stopped.
+
+pub mod client;
+pub mod lease;
+pub mod offer;
+pub mod program;
+pub mod recognise;
+pub mod uuid;
