@@ -1,4 +1,5 @@
 //! HTTPS against servers that are wrong in each way a reader must be able to tell apart.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use lab_client::{
     Client, Connection, Error, Fault,

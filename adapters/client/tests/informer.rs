@@ -1,4 +1,5 @@
 //! The informer against a server that plays a script.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};

@@ -1,4 +1,5 @@
 //! Kubeconfig files: merging, overriding, and what is said of bad ones.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use lab_client::{
     Kubeconfig,

@@ -146,6 +146,19 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// clap would take a command's argument for the global one of the same id.
+    #[test]
+    fn no_argument_hides_a_global_one() {
+        let globals = <Globals as clap::Args>::augment_args(clap::Command::new("x"));
+        let globals: Vec<_> = globals.get_arguments().map(|a| a.get_id().clone()).collect();
+        for command in Cli::command().get_subcommands() {
+            for argument in command.get_arguments().filter(|a| a.get_id() != "help") {
+                let id = argument.get_id();
+                assert!(!globals.contains(id), "{}: {id}", command.get_name());
+            }
+        }
+    }
+
     #[test]
     fn every_command_shows_an_example() {
         for command in Cli::command().get_subcommands().filter(|c| !c.is_hide_set()) {

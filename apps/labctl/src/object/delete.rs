@@ -96,7 +96,7 @@ pub async fn run(args: Args, session: &Session) -> Outcome {
             wanted.push((
                 target,
                 super::create::namespace_of(session, manifest)?,
-                manifest.name()?.to_owned(),
+                manifest.name().map_err(|f| f.about(&manifest.origin))?.to_owned(),
             ));
         }
     }

@@ -63,6 +63,9 @@ struct Editing {
     newest: Json,
 }
 
+/// How often a text is offered again: an editor that is a script must not go on for ever.
+const ROUNDS: usize = 50;
+
 /// Why a text is offered again.
 enum Again {
     /// It cannot be read, or the server refuses it: unchanged, it would be refused again.
@@ -78,7 +81,7 @@ impl Editing {
         let named = self.target.named(&name);
         let mut text = self.shown(&self.newest)?;
         let mut again: Option<Again> = None;
-        loop {
+        for _ in 0..ROUNDS {
             let offered = format!("{}{text}", heading(again.as_ref()));
             let file = write_file(&self.target.resource.resource, &offered)?;
             let edited = edit(&file)?;
@@ -114,6 +117,8 @@ impl Editing {
                 }
             }
         }
+        let file = write_file(&self.target.resource.resource, &text)?;
+        give_up(&named, Some((file, text)), "the server refused every text")
     }
 
     fn shown(&self, object: &Json) -> Outcome<String> {
@@ -264,7 +269,10 @@ fn edit(file: &tempfile::NamedTempFile) -> Outcome<Option<String>> {
 fn give_up(named: &str, unsent: Option<(tempfile::NamedTempFile, String)>, why: &str) -> Outcome {
     let failure = Failure::new(Exit::Conflict, format!("{named} was not changed: {why}"));
     match unsent {
-        None => Ok(output::note(&format!("{named} was not changed: {why}"))),
+        None => {
+            output::note(&format!("{named} was not changed: {why}"));
+            Ok(())
+        }
         Some((file, text)) => {
             let written = std::fs::write(file.path(), text);
             let path = keep(&file);

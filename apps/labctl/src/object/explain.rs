@@ -15,7 +15,8 @@ use std::fmt::Write;
 Examples:
   labctl explain server
   labctl explain server.spec.install
-  labctl explain network --recursive")]
+  labctl explain network --recursive
+  labctl explain disklayout --example > layout.yaml")]
 pub struct Args {
     /// A kind, and fields behind it, with dots
     #[arg(value_name = "KIND[.FIELD…]", add = crate::complete::kinds())]
@@ -23,11 +24,17 @@ pub struct Args {
     /// Show the names of all fields beneath
     #[arg(long)]
     recursive: bool,
+    /// Show a valid object, to begin one's own from
+    #[arg(long, conflicts_with = "recursive")]
+    example: bool,
 }
 
 /// Runs the command. It needs no server: the kinds are compiled in.
 pub fn run(args: &Args) -> Outcome {
     let (kind, fields) = find(&args.path)?;
+    if args.example {
+        return example(&kind);
+    }
     let mut schema: &Schema = &kind.schema;
     let mut walked = kind.singular.clone();
     for field in &fields {
@@ -44,6 +51,18 @@ pub fn run(args: &Args) -> Outcome {
         walked = format!("{walked}.{field}");
     }
     Ok(output::text(&render(&kind, &fields, schema, args.recursive))?)
+}
+
+/// Shows a valid object, without what the server or the machine itself fills in.
+fn example(kind: &Kind) -> Outcome {
+    let Some(example) = kind.example else {
+        return Err(Failure::usage(format!("there is no example of a {}", kind.kind)));
+    };
+    let mut object = example();
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("status");
+    }
+    Ok(output::text(&output::document::yaml(&object)?)?)
 }
 
 /// The kind and the fields of a path. A kind may itself have dots: `servers.metal.lab.spec`.

@@ -98,7 +98,10 @@ fn documents(origin: &str, text: &str) -> Outcome<Vec<Json>> {
     serde_saphyr::from_multiple_with_options(text, options).map_err(|e| {
         let why = e.to_string();
         let place = e.location().map(|at| format!(":{}:{}", at.line(), at.column())).unwrap_or_default();
-        Failure::usage(format!("{origin}{place}: {}", first_line(&why)))
+        let why = first_line(&why);
+        // The place stands before it already.
+        let why = if place.is_empty() { why } else { why.split(" at line ").next().unwrap_or(why) };
+        Failure::usage(format!("{origin}{place}: {why}"))
     })
 }
 
@@ -153,10 +156,10 @@ impl Manifest {
         self.object.pointer(pointer).and_then(Json::as_str).unwrap_or_default()
     }
 
-    /// The object's name; a failure that says where it should stand when it has none.
+    /// The object's name.
     pub fn name(&self) -> Outcome<&str> {
         match self.text("/metadata/name") {
-            "" => Err(Failure::usage(format!("{}: metadata.name is missing", self.origin))),
+            "" => Err(Failure::usage("metadata.name is missing")),
             name => Ok(name),
         }
     }
@@ -182,7 +185,7 @@ mod tests {
         check(r#"{"apiVersion": "v1", "kind": "A", "metadata": {"name": "a"}}"#, &["f.yaml: a"]);
         check(
             "---\napiVersion: v1\nkind: A\nmetadata: {name: a}\n---\n# nothing\n---\napiVersion: v1\nkind: B\nmetadata: {name: b}\n",
-            &["f.yaml, document 1: a", "f.yaml, document 3: b"],
+            &["f.yaml, document 1: a", "f.yaml, document 2: b"],
         );
         check(
             "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: A, metadata: {name: a}}\n- {kind: A}\n",

@@ -85,8 +85,8 @@ pub fn one_of(flag: &str, given: &str, words: &[&'static str]) -> Outcome<&'stat
     let found = words.iter().find(|word| word.eq_ignore_ascii_case(given));
     found.copied().ok_or_else(|| {
         let near = kind::nearest(given, words.iter().copied());
-        let hint = if near.is_empty() { words.join(", ") } else { kind::suggestion(&near) };
-        Failure::usage(format!("{flag}: {given:?} is none of {} words", words.len())).with_hint(hint)
+        let failure = Failure::usage(format!("{flag}: {given:?} is not one of {}", words.join(", ")));
+        failure.with_hint(kind::suggestion(&near))
     })
 }
 

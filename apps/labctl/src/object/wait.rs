@@ -121,7 +121,7 @@ pub async fn run(args: Args, session: &Session) -> Outcome {
                 Ok(output::line(&format!("{} {met}", target.named(&own)))?)
             }),
             Err(_) => {
-                let message = format!("{}: not so after {}", target.named(&own), spell(limit));
+                let message = format!("{}: condition not met after {}", target.named(&own), spell(limit));
                 Err(Failure::new(Exit::Timeout, message).with_hint("--timeout allows more time"))
             }
         });

@@ -57,10 +57,10 @@ impl Columns {
         let line: usize = self.widths.iter().sum::<usize>() + 3 * self.widths.len() + self.indent + 1;
         let mut text = String::with_capacity(line * (self.rows.len() + 1));
         if !self.heading.is_empty() {
-            self.line(&mut text, &self.heading, None);
+            self.line(&mut text, &self.heading, false);
         }
         for row in &self.rows {
-            self.line(&mut text, row, coloured.then_some(&Paint::of_state));
+            self.line(&mut text, row, coloured);
         }
         text
     }
@@ -76,12 +76,12 @@ impl Columns {
         text
     }
 
-    fn line(&self, text: &mut String, cells: &[String], paint: Option<&dyn Fn(&str) -> Option<Paint>>) {
+    fn line(&self, text: &mut String, cells: &[String], coloured: bool) {
         let begin = text.len();
         let _ = write!(text, "{:1$}", "", self.indent);
         for (i, cell) in cells.iter().enumerate() {
             let shown = if cell.is_empty() { NOTHING } else { cell };
-            match paint.and_then(|paint| paint(shown)) {
+            match Paint::of_state(shown).filter(|_| coloured) {
                 Some(paint) => text.push_str(&paint.apply(shown, true)),
                 None => push_clean(text, shown),
             }

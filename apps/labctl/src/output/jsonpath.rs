@@ -252,7 +252,7 @@ mod tests {
         check("{.spec.disk-selector}", r#"{"min":5}"#);
         check("{.items[*].metadata.name}", "x y");
         check("{.items[-1].metadata.name}", "y");
-        check("{..name}", "a x y");
+        check("{..name}", "x y a");
         check(r#"{.status.conditions[?(@.type=="Ready")].status}"#, "True");
         check(r#"{range .items[*]}{.metadata.name}{"\t"}{"\n"}{end}"#, "x\t\ny\t\n");
         check("{.nothing.here}", "");

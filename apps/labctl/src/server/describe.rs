@@ -138,7 +138,8 @@ fn hardware(text: &mut String, hardware: &Hardware) {
     let cpu = &hardware.cpu;
     if cpu.threads > 0 || !cpu.model.is_empty() {
         let clock = cpu.max_mhz.map(|mhz| format!(", up to {mhz} MHz")).unwrap_or_default();
-        let counts = format!("{} sockets, {} cores, {} threads", cpu.sockets, cpu.cores, cpu.threads);
+        let counts =
+            join([count(cpu.sockets, "socket"), count(cpu.cores, "core"), count(cpu.threads, "thread")]);
         let architecture = hardware.architecture.map(|a| format!("{}, ", word(&a))).unwrap_or_default();
         facts.add("CPU", format!("{} ({architecture}{counts}{clock})", cpu.model));
     }
@@ -162,6 +163,11 @@ fn hardware(text: &mut String, hardware: &Hardware) {
         hardware.tpm.as_ref().map(|t| format!("{} {}", t.version, t.manufacturer)).unwrap_or_default(),
     );
     facts.push_to(text);
+}
+
+/// `1 socket`, `2 sockets`.
+fn count(number: i32, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
 fn signature(signature: &Signature) -> String {

@@ -20,7 +20,7 @@ Examples:
 pub struct Args {
     /// The server, by name, hostname, UID, MAC or IP
     #[arg(value_name = "SERVER", add = crate::complete::names_of("servers"))]
-    server: String,
+    machine: String,
     /// Go on as lines come
     #[arg(long, short)]
     follow: bool,
@@ -34,7 +34,7 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(args: Args, session: &Session) -> Outcome {
-    let server = chosen::find(session, &kind::servers()?, &args.server).await?;
+    let server = chosen::find(session, &kind::servers()?, &args.machine).await?;
     if let Some(stage) = &args.stage {
         check_stage(&server, stage)?;
     }
