@@ -8,15 +8,16 @@
 //! refuses writes.
 //!
 //! After any other failure (a write on a full disk, say) no page was lost: what was written is still to be synced, and the
-//! next sync will say so if it cannot be. The database is opened again, compared record by record with what is in
-//! memory, and what was never acknowledged is taken out. This needs hardly any space, so that a full disk is left
-//! behind as soon as a little is free. Should the comparison fail, the file is rewritten as above.
+//! next sync will say so if it cannot be. The database is opened again and compared record by record with what is in
+//! memory. This needs hardly any space, so that a full disk is left behind as soon as a little is free. Should the file
+//! hold anything less, else or more (a batch that failed at the last moment), it is written anew as above.
 
-use super::engine::{Changes, Engine, Trouble};
+use super::engine::{Engine, Trouble};
 use super::record::Record;
 use super::state::State;
 use crate::disk::Disk;
 use crate::{Error, Revision};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Opens the database of a disk, making one when there is none, and reads it.
@@ -38,26 +39,42 @@ pub(crate) fn open(
     Ok((engine, state))
 }
 
-/// Makes the disk hold what `state` holds, and opens its database to be written to.
+/// What belongs on disk.
+pub(crate) struct Expected {
+    records: BTreeMap<Revision, Record>,
+    compacted: Revision,
+}
+
+impl Expected {
+    /// What a state wants to be on disk; shares the state's bytes.
+    pub fn of(state: &State) -> Self {
+        Self { records: state.records(), compacted: state.compacted() }
+    }
+}
+
+/// Makes the disk hold what it should, and opens its database to be written to.
 pub(crate) fn recover(
     disk: &dyn Disk,
     cache_bytes: usize,
     trouble: &Arc<Trouble>,
-    state: &State,
+    expected: Expected,
 ) -> Result<Engine, Error> {
     if !trouble.sync_failed() {
         trouble.clear();
-        match reopen(disk, cache_bytes, trouble).and_then(|engine| settle(engine, state)) {
-            Ok(Some(engine)) => return Ok(engine),
-            Ok(None) => tracing::warn!("the database differs from what was acknowledged; it is written anew"),
+        match reopen(disk, cache_bytes, trouble).and_then(|engine| Ok((agrees(&engine, &expected)?, engine)))
+        {
+            Ok((true, engine)) => return Ok(engine),
+            Ok((false, _)) => {
+                tracing::warn!("the database differs from what was acknowledged; it is written anew")
+            }
             Err(error) if trouble.io_failed() => return Err(error),
             Err(error) => tracing::warn!(%error, "the database cannot be opened again; it is written anew"),
         }
     }
-    Engine::replace(disk, cache_bytes, state.compacted(), state.records().into_iter().map(Ok))?;
+    Engine::replace(disk, cache_bytes, expected.compacted, expected.records.into_iter().map(Ok))?;
     trouble.clear();
     let engine = reopen(disk, cache_bytes, trouble)?;
-    tracing::info!(revision = state.revision(), "the database was written anew from memory");
+    tracing::info!("the database was written anew from memory");
     Ok(engine)
 }
 
@@ -65,30 +82,17 @@ fn reopen(disk: &dyn Disk, cache_bytes: usize, trouble: &Arc<Trouble>) -> Result
     Engine::open(disk, cache_bytes, trouble)?.ok_or_else(|| Error::unreadable("the database file is gone"))
 }
 
-/// Takes out what was never acknowledged. `None` when the rest is not exactly what was.
-fn settle(engine: Engine, state: &State) -> Result<Option<Engine>, Error> {
-    let expected = state.records();
-    let mut alike = 0;
-    let mut unacknowledged = Vec::new();
-    let mut differs = engine.compacted()? != state.compacted();
+/// Whether a database holds exactly what it should.
+fn agrees(engine: &Engine, expected: &Expected) -> Result<bool, Error> {
+    let mut missing = expected.records.len();
+    let mut agrees = engine.compacted()? == expected.compacted;
     engine.read(|revision, record| {
-        if revision > state.revision() {
-            unacknowledged.push(revision);
-        } else if expected.get(&revision).is_some_and(|e| same(revision, e, &record, state.compacted())) {
-            alike += 1;
-        } else {
-            differs = true;
-        }
+        let known = expected.records.get(&revision);
+        agrees &= known.is_some_and(|known| same(revision, known, &record, expected.compacted));
+        missing = missing.saturating_sub(1);
         Ok(())
     })?;
-    if differs || alike != expected.len() {
-        return Ok(None);
-    }
-    if !unacknowledged.is_empty() {
-        let changes = Changes { removals: &unacknowledged, ..Changes::default() };
-        engine.commit(&changes).map_err(Error::unwritable)?;
-    }
-    Ok(Some(engine))
+    Ok(agrees && missing == 0)
 }
 
 /// Whether two records say the same. What a record before the oldest kept revision followed is no longer known.

@@ -213,15 +213,18 @@ impl Writer {
     }
 
     fn try_commit(&mut self, pasts: &[Past], forget: Option<Revision>) -> Result<(), Error> {
-        let state = self.shared.state.read();
         let engine = match self.engine.take() {
             Some(engine) => engine,
             None => {
-                let engine = recovery::recover(&*self.disk, self.options.cache_bytes, &self.trouble, &state)?;
+                // Nobody else changes the state; the lock need not be held while the disk works.
+                let expected = recovery::Expected::of(&self.shared.state.read());
+                let cache_bytes = self.options.cache_bytes;
+                let engine = recovery::recover(&*self.disk, cache_bytes, &self.trouble, expected)?;
                 self.shared.counts.lock().recoveries += 1;
                 engine
             }
         };
+        let state = self.shared.state.read();
         let puts: Vec<(Revision, Record)> = pasts.iter().map(|p| (p.event.revision, p.record())).collect();
         let removals: Vec<Revision> = match forget {
             Some(upto) => state

@@ -91,7 +91,7 @@ struct World {
     chance: Chance,
     names: BTreeMap<String, usize>,
     inodes: Vec<Inode>,
-    fault: Option<(Fault, u64)>,
+    faults: Vec<(Fault, u64)>,
     full: bool,
     crash_in: Option<u64>,
     crashed: bool,
@@ -121,14 +121,12 @@ impl World {
             }
             *left -= 1;
         }
-        if let Some((fault, left)) = &mut self.fault
-            && *fault == kind
-        {
-            if *left == 0 {
-                self.fault = None;
+        if let Some(next) = self.faults.iter().position(|(fault, _)| *fault == kind) {
+            if self.faults[next].1 == 0 {
+                self.faults.remove(next);
                 return Err(io::Error::other(format!("injected: {kind:?}")));
             }
-            *left -= 1;
+            self.faults[next].1 -= 1;
         }
         Ok(())
     }
@@ -154,7 +152,7 @@ impl SimulatedDisk {
             chance: Chance(seed),
             names: BTreeMap::new(),
             inodes: Vec::new(),
-            fault: None,
+            faults: Vec::new(),
             full: false,
             crash_in: None,
             crashed: false,
@@ -167,13 +165,14 @@ impl SimulatedDisk {
 
     /// Makes an operation of a kind fail, after so many that succeed.
     pub fn inject(&self, fault: Fault, after: u64) {
-        self.world.lock().fault = Some((fault, after));
+        self.world.lock().faults.push((fault, after));
     }
 
     /// Makes everything succeed again, but for a lost power.
     pub fn heal(&self) {
         let mut world = self.world.lock();
-        (world.fault, world.full, world.crash_in) = (None, false, None);
+        (world.full, world.crash_in) = (false, None);
+        world.faults.clear();
     }
 
     /// Refuses what needs new space.
@@ -202,7 +201,8 @@ impl SimulatedDisk {
     /// Gives power back: only what is on the platter is there.
     pub fn reboot(&self) {
         let mut world = self.world.lock();
-        (world.crashed, world.fault, world.full, world.crash_in) = (false, None, false, None);
+        (world.crashed, world.full, world.crash_in) = (false, false, None);
+        world.faults.clear();
         for inode in &mut world.inodes {
             inode.cache.clone_from(&inode.platter);
             inode.dirty.clear();

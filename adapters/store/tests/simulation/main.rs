@@ -135,9 +135,11 @@ impl Simulation {
             if let Some(answer) = first.as_mut().now_or_never() {
                 // It never got there (a conflict, or a fault before the sync): then each goes alone.
                 drop(gate);
-                return std::iter::once(vec![answer])
-                    .chain(others.into_iter().map(|o| vec![block_on(o)]))
-                    .collect();
+                let alone = |other| {
+                    settle(store);
+                    vec![block_on(other)]
+                };
+                return std::iter::once(vec![answer]).chain(others.into_iter().map(alone)).collect();
             }
             std::thread::sleep(Duration::from_micros(20));
         }
@@ -175,7 +177,12 @@ impl Simulation {
     fn break_something(&mut self) {
         let after = self.chance.below(12);
         match self.chance.below(8) {
-            0..4 => self.disk.inject(Fault::Sync, after % 3),
+            0..4 => {
+                self.disk.inject(Fault::Sync, after % 3);
+                if self.chance.percent(30) {
+                    self.disk.inject(Fault::Rename, 0);
+                }
+            }
             4 if after < 4 => self.disk.inject(Fault::Length, 0),
             4 => self.disk.inject(Fault::Write, after),
             5 => self.disk.inject(Fault::Rename, 0),
@@ -269,22 +276,11 @@ impl Simulation {
         listing.entries.iter().map(|e| (e.key.to_string(), held_by(e))).collect()
     }
 
-    /// Waits until the writer has brought the history back within its bound, or cannot, so that the next step finds it
-    /// idle.
     fn settle(&mut self) {
-        let bound = HISTORY + HISTORY / 8;
-        let began = Instant::now();
-        loop {
-            let figures = self.store().figures();
-            if figures.history_events <= bound || !figures.writable() {
-                break;
-            }
-            assert!(began.elapsed() < Duration::from_secs(20), "the history is not bounded: {figures:?}");
-            std::thread::sleep(Duration::from_micros(50));
-        }
+        settle(self.store());
         if self.disk.crashed() {
             self.come_back();
-            self.settle();
+            settle(self.store());
         }
     }
 
@@ -297,6 +293,21 @@ impl Simulation {
         let newest = self.model.revision();
         let model = &self.model;
         self.followers.retain_mut(|follower| follower.catch_up(model, newest));
+    }
+}
+
+/// Waits until the writer has brought the history back within its bound, or cannot: what comes next finds it idle, so that a
+/// seed replays.
+fn settle(store: &Embedded) {
+    let bound = HISTORY + HISTORY / 8;
+    let began = Instant::now();
+    loop {
+        let figures = store.figures();
+        if figures.history_events <= bound || !figures.writable() {
+            return;
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "the history is not bounded: {figures:?}");
+        std::thread::sleep(Duration::from_micros(50));
     }
 }
 
