@@ -32,7 +32,7 @@ pub enum Expect {
 pub struct Write {
     /// The key.
     pub key: Arc<str>,
-    /// The new value, or `None` to delete. (Deleting with [`Expect::Absent`] is refused as [`Error::Conflict`].)
+    /// The new value, or `None` to delete. (Deleting with [`Expect::Absent`] is refused as [`crate::Error::Conflict`].)
     pub value: Option<Value>,
     /// The condition.
     pub expect: Expect,
