@@ -43,6 +43,8 @@ impl Domain {
     /// in `iam.lab` is secret.
     pub fn of(group: &str, resource: &str) -> Self {
         match (group, resource) {
+            // All kinds, or those of all groups: as a question about oneself can say.
+            (_, "*") | ("*", _) => Self::Secret,
             ("metal.lab", "servers") => Self::Server,
             ("metal.lab", "networks" | "bastions" | "operatingsystems" | "disklayouts") => Self::Shared,
             ("", "namespaces") => Self::Shared,

@@ -3,20 +3,22 @@
 use crate::{
     answer,
     body::Body,
-    caller::Caller,
-    fault,
+    caller::{self, Caller},
+    fault, metadata,
     negotiate::{self, View},
     request::{RequestInfo, Verb},
     server::{self, ApiServer},
     table::{Include, Render},
+    visible::Visible,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use jiff::Timestamp;
+use lab_access::{Access, Ask, Refusal};
 use lab_kinds::Scope;
-use lab_object::{Status, Time};
+use lab_object::{Json, Status, Time};
 use lab_store::Entry;
-use std::{borrow::Cow, error::Error};
+use std::{borrow::Cow, error::Error, sync::Arc};
 
 /// A request with everything it needs.
 pub(crate) struct Call<'a> {
@@ -24,6 +26,10 @@ pub(crate) struct Call<'a> {
     pub info: &'a RequestInfo,
     pub headers: &'a HeaderMap,
     pub caller: &'a Caller,
+    /// What the caller may do.
+    pub access: Arc<Access>,
+    /// Whether that depends on the object.
+    pub partial: bool,
     /// When the request came.
     pub now: Timestamp,
 }
@@ -35,15 +41,6 @@ impl RequestInfo {
 }
 
 impl<'a> Call<'a> {
-    pub(crate) fn new(
-        server: &'a ApiServer,
-        info: &'a RequestInfo,
-        headers: &'a HeaderMap,
-        caller: &'a Caller,
-    ) -> Self {
-        Self { server, info, headers, caller, now: Timestamp::now() }
-    }
-
     /// Answers everything but a watch.
     pub(crate) async fn run<B>(&self, body: B) -> Result<Response<Body>, Status>
     where
@@ -90,14 +87,63 @@ impl<'a> Call<'a> {
     pub(crate) async fn find(&self) -> Result<Option<Entry>, Status> {
         let info = self.info;
         if let Some(entry) = self.lookup(&info.name).await? {
-            return Ok(Some(entry));
+            return Ok(Some(entry).filter(|entry| self.shows(entry)));
         }
-        let found = self.server.aliases.find(&info.tenant, &info.kind, &info.namespace, &info.name).await;
-        match found.as_slice() {
-            [] => Ok(None),
-            [one] => self.lookup(one).await,
-            several => Err(self.ambiguous(several)),
+        let mut names = Vec::new();
+        let mut found = None;
+        for name in self.server.aliases.find(&info.tenant, &info.kind, &info.namespace, &info.name).await {
+            // Of an object that is hidden nobody learns by its other names, either.
+            if let Some(entry) = self.lookup(&name).await?.filter(|entry| self.shows(entry)) {
+                found = Some(entry);
+                names.push(name);
+            }
         }
+        if names.len() > 1 { Err(self.ambiguous(&names)) } else { Ok(found) }
+    }
+
+    /// What the caller asks to do.
+    pub(crate) fn ask(&self) -> Ask<'_> {
+        let (info, kind) = (self.info, &self.info.kind);
+        Ask {
+            verb: info.verb.as_str(),
+            group: &kind.group,
+            resource: &kind.plural,
+            subresource: self.subresource(),
+        }
+    }
+
+    /// What is left out of lists and watches; `None` where the caller sees everything.
+    pub(crate) fn visible(&self) -> Option<Visible> {
+        self.partial.then(|| Visible {
+            access: self.access.clone(),
+            kind: self.info.kind.clone(),
+            places: self.server.places.clone(),
+        })
+    }
+
+    /// Whether a stored object exists for this caller.
+    fn shows(&self, entry: &Entry) -> bool {
+        self.visible().is_none_or(|visible| visible.shows_entry(entry))
+    }
+
+    /// Decides about an object before it is written: as it was, and as it would be. Where that depends on the object, the
+    /// answer to who may not is 404 when they may not see it, else 403.
+    pub(crate) fn judge(&self, old: Option<&Json>, new: Option<&Json>) -> Result<(), Status> {
+        if !self.partial {
+            return Ok(());
+        }
+        self.access.decide(&self.ask(), old, new).map_err(|refusal| match refusal {
+            Refusal::Hidden => self.info.not_found(),
+            Refusal::Forbidden(why) => {
+                let name = new.or(old).map(|object| metadata::text(object, "name")).unwrap_or_default();
+                caller::forbidden(self.caller, self.info, name, &why)
+            }
+        })
+    }
+
+    /// Whether there is an object of the request's name that the caller may not see.
+    pub(crate) async fn is_hidden(&self) -> Result<bool, Status> {
+        Ok(self.partial && self.lookup(&self.info.name).await?.is_some_and(|entry| !self.shows(&entry)))
     }
 
     async fn lookup(&self, name: &str) -> Result<Option<Entry>, Status> {

@@ -52,6 +52,7 @@ impl Call<'_> {
 
     /// Stores a new object that was admitted.
     pub(crate) async fn insert(&self, mut object: Json, generated: bool) -> Result<Bytes, Status> {
+        self.judge(None, Some(&object))?;
         for attempt in 1.. {
             let name = metadata::text(&object, "name");
             let key: Arc<str> = self.key(name).into();

@@ -51,6 +51,7 @@ impl Call<'_> {
     pub(crate) async fn delete(&self, view: View, body: &Bytes) -> Result<Response<Body>, Status> {
         let deletion = self.deletion(body)?;
         let entry = self.find().await?.ok_or_else(|| self.info.not_found())?;
+        self.judge_deletion(&entry)?;
         match self.delete_entry(entry, &deletion).await? {
             Deleted::Absent => Err(self.info.not_found()),
             Deleted::Pending(object) => self.show(view, StatusCode::OK, object),
@@ -66,18 +67,23 @@ impl Call<'_> {
     pub(crate) async fn delete_collection(&self, view: View, body: &Bytes) -> Result<Response<Body>, Status> {
         let info = self.info;
         let deletion = self.deletion(body)?;
-        let filter = Filter::new(info)?;
+        let filter = Filter::new(info, self.visible())?;
         let range =
             Range { prefix: key::prefix(&info.tenant, &info.kind, &info.namespace), ..Range::default() };
         let listing = self.server.store.list(range).await.map_err(|error| fault::store(&error))?;
         let limit = info.query.limit.unwrap_or(usize::MAX);
-        let mut deleted = Vec::new();
+        let mut chosen = Vec::new();
         for entry in listing.entries {
+            if filter.matches_entry(&entry)? {
+                // Before the first one goes: whoever may not delete all that they see and chose, deletes none.
+                self.judge_deletion(&entry)?;
+                chosen.push(entry);
+            }
+        }
+        let mut deleted = Vec::new();
+        for entry in chosen {
             if deleted.len() >= limit {
                 break;
-            }
-            if !filter.matches(&entry.key, &entry.value)? {
-                continue;
             }
             let before = entry.clone();
             match self.delete_entry(entry, &deletion).await? {
@@ -95,6 +101,15 @@ impl Call<'_> {
             _ => self.render(view)?.list(deleted.iter().map(|entry| &entry.value[..]), &meta)?.into(),
         };
         Ok(answer::with(StatusCode::OK, view.content_type(), body))
+    }
+
+    /// Refuses who may not delete an object.
+    fn judge_deletion(&self, entry: &Entry) -> Result<(), Status> {
+        if !self.partial {
+            return Ok(());
+        }
+        let object: Json = serde_json::from_slice(&entry.value).map_err(fault::internal)?;
+        self.judge(Some(&object), None)
     }
 
     /// The options: from the body where there is one, else from the query.
@@ -164,7 +179,10 @@ impl Call<'_> {
                     let (now, _) =
                         self.server.store.get(&key, None).await.map_err(|error| fault::store(&error))?;
                     match now {
-                        Some(now) => entry = now,
+                        Some(now) => {
+                            self.judge_deletion(&now)?;
+                            entry = now;
+                        }
                         None => return Ok(Deleted::Absent),
                     }
                 }

@@ -1,6 +1,6 @@
-//! Which objects a list or watch is about: selectors on names, labels and fields.
+//! Which objects a list or watch is about: selectors on names, labels and fields, and what the caller may see.
 
-use crate::{fault, key::Key, request::RequestInfo};
+use crate::{fault, key::Key, request::RequestInfo, visible::Visible};
 use lab_kinds::{Kind, Scope};
 use lab_object::{
     Json, Status,
@@ -8,23 +8,26 @@ use lab_object::{
     path::Path,
     selector::{FieldSelector, LabelSelector},
 };
+use lab_store::Entry;
 
 /// Path of an object's name.
 const NAME: &str = "metadata.name";
 /// Path of an object's namespace.
 const NAMESPACE: &str = "metadata.namespace";
 
-/// The selectors of a request.
+/// The selectors of a request, and what its caller sees.
 pub(crate) struct Filter {
     labels: LabelSelector,
     fields: FieldSelector,
     /// The fields that need the object's content, with their paths.
     paths: Vec<(String, Path)>,
+    /// Where the caller does not see everything.
+    visible: Option<Visible>,
 }
 
 impl Filter {
     /// Reads the selectors; 400 for one that cannot be read or names a field the kind is not selected by.
-    pub(crate) fn new(info: &RequestInfo) -> Result<Self, Status> {
+    pub(crate) fn new(info: &RequestInfo, visible: Option<Visible>) -> Result<Self, Status> {
         let labels = LabelSelector::parse(&info.query.label_selector)
             .map_err(|error| fault::bad_request(format!("unable to parse labelSelector: {error}")))?;
         let fields = FieldSelector::parse(&info.query.field_selector)
@@ -37,12 +40,12 @@ impl Filter {
             }
             paths.push((field.to_owned(), selectable(&info.kind, field)?));
         }
-        Ok(Self { labels, fields, paths })
+        Ok(Self { labels, fields, paths, visible })
     }
 
     /// Whether everything matches.
     pub(crate) fn is_empty(&self) -> bool {
-        self.labels.is_empty() && self.fields.is_empty()
+        self.visible.is_none() && self.selects_all()
     }
 
     /// The only name that matches, where the selector says one.
@@ -50,9 +53,24 @@ impl Filter {
         self.fields.required(NAME).filter(|name| crate::key::is_segment(name))
     }
 
-    /// Whether a stored object matches. Its content is read only as far as the selectors need it.
+    fn selects_all(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
+    }
+
+    /// Whether an object as it is or was is selected and seen.
     pub(crate) fn matches(&self, key: &str, object: &[u8]) -> Result<bool, Status> {
-        if self.is_empty() {
+        Ok(self.selects(key, object)? && self.visible.as_ref().is_none_or(|visible| visible.shows(object)))
+    }
+
+    /// Whether a stored object is selected and seen.
+    pub(crate) fn matches_entry(&self, entry: &Entry) -> Result<bool, Status> {
+        let seen = || self.visible.as_ref().is_none_or(|visible| visible.shows_entry(entry));
+        Ok(self.selects(&entry.key, &entry.value)? && seen())
+    }
+
+    /// Whether a stored object is selected. Its content is read only as far as the selectors need it.
+    fn selects(&self, key: &str, object: &[u8]) -> Result<bool, Status> {
+        if self.selects_all() {
             return Ok(true);
         }
         let Some(place) = Key::parse(key) else { return Ok(false) };

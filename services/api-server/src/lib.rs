@@ -1,12 +1,17 @@
 //! HTTP over admission and store: read, write, watch, patch, discovery, tables, OpenAPI.
 //!
 //! [`ApiServer::handle`] answers one request; [`serve`] lets them in from the network. A request is read by
-//! [`request`], admitted by [`caller`], and carried out for its kind by what the registry says of it.
+//! [`request`], admitted by its
+//! [`authorizer`], and carried out for its kind by what the registry says of it.
 
-#![allow(clippy::result_large_err, reason = "a failure is the answer itself, made once in a request and then sent")]
+#![allow(
+    clippy::result_large_err,
+    reason = "a failure is the answer itself, made once in a request and then sent"
+)]
 
 mod alias;
 mod answer;
+pub mod authorizer;
 pub mod body;
 mod call;
 pub mod caller;
@@ -31,15 +36,20 @@ pub mod openapi;
 pub mod protobuf;
 mod read;
 pub mod request;
+mod review;
+pub mod roles;
 mod scale;
 pub mod serve;
 mod server;
 pub mod table;
 mod token;
+mod visible;
 mod watch;
 mod write;
 
+pub use authorizer::{Authorizer, MastersOnly};
 pub use body::{Body, Pieces};
-pub use caller::{Attributes, Authorizer, Caller, MastersOnly, Target};
+pub use caller::Caller;
+pub use roles::RoleBased;
 pub use serve::serve;
 pub use server::{ApiServer, Extra, Options};

@@ -24,6 +24,13 @@ pub(crate) struct Labels {
     pub subresource: &'static str,
 }
 
+impl Labels {
+    /// Says what the request was found to be.
+    pub(crate) fn name(&mut self, verb: &'static str, group: &str, resource: &str, subresource: &'static str) {
+        *self = Self { verb, group: group.into(), resource: resource.into(), subresource };
+    }
+}
+
 /// The same with its outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {

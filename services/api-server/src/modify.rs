@@ -67,7 +67,10 @@ impl Call<'_> {
             }
             match self.create_applied(&patch, &warnings).await {
                 // Somebody else created it a moment ago: then it is changed.
-                Err(status) if status.reason == Some(Reason::AlreadyExists) && !self.info.query.dry_run => {}
+                Err(status)
+                    if status.reason == Some(Reason::AlreadyExists)
+                        && !self.info.query.dry_run
+                        && !self.is_hidden().await? => {}
                 created => return created,
             }
         }
@@ -120,6 +123,7 @@ impl Call<'_> {
         };
         let warnings = lab_admission::update(&self.info.kind, &mut new, &old, target, self.input(duplicates))
             .map_err(|rejection| *rejection)?;
+        self.judge(Some(&old), Some(&new))?;
         if !matches!(change, Change::Apply(_)) {
             let (manager, api_version) = (self.manager(), self.info.kind.api_version());
             apply::track_update(&self.apply_context(&manager, &api_version), Some(&old), &mut new);

@@ -54,7 +54,7 @@ impl Call<'_> {
     /// Answers a list.
     pub(crate) async fn list(&self, view: View) -> Result<Response<Body>, Status> {
         let info = self.info;
-        let filter = Filter::new(info)?;
+        let filter = Filter::new(info, self.visible())?;
         let prefix = key::prefix(&info.tenant, &info.kind, &info.namespace);
         let start = self.start(&prefix)?;
         let found = self.collect(&prefix, &start, &filter).await?;
@@ -122,7 +122,7 @@ impl Call<'_> {
             for entry in listing.entries {
                 left -= 1;
                 range.after = Some(entry.key.to_string());
-                if filter.matches(&entry.key, &entry.value)? {
+                if filter.matches_entry(&entry)? {
                     matching.push(entry);
                     if limit.is_some_and(|limit| matching.len() >= limit) {
                         return Ok(Found {
@@ -153,7 +153,7 @@ impl Call<'_> {
         let mut entries = Vec::new();
         if let Some(entry) = entry
             && start.after.as_ref().is_none_or(|after| *after < key)
-            && filter.matches(&entry.key, &entry.value)?
+            && filter.matches_entry(&entry)?
         {
             entries.push(entry);
         }

@@ -89,6 +89,7 @@ impl Call<'_> {
             set(&mut new, spec, replicas(&wanted).map_err(|error| self.invalid_scale(error))?.into());
             lab_admission::update(&self.info.kind, &mut new, &old, Target::Whole, Input::default())
                 .map_err(|rejection| *rejection)?;
+            self.judge(Some(&old), Some(&new))?;
             let (manager, api_version) = (self.manager(), self.info.kind.api_version());
             apply::track_update(&self.apply_context(&manager, &api_version), Some(&old), &mut new);
             if lab_admission::unchanged(&old, &new) || self.info.query.dry_run {

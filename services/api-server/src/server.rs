@@ -3,19 +3,26 @@
 use crate::{
     alias::Aliases,
     answer,
+    authorizer::{Authorizer, MastersOnly},
     body::Body,
-    caller::{self, Attributes, Authorizer, Caller, MastersOnly, Target},
+    call::Call,
+    caller::{self, Caller},
     discovery::Discovery,
     fault, health,
+    key::DEFAULT_TENANT,
     metrics::{self, Labels, Metrics},
     openapi::OpenApi,
     request::{self, RequestInfo, Route, Verb},
+    review,
+    visible::Places,
     watch::Watches,
 };
 use bytes::Buf;
 use futures_util::FutureExt;
 use http::{HeaderMap, Method, Request, Response, header, request::Parts};
 use http_body_util::BodyExt;
+use jiff::Timestamp;
+use lab_access::Verdict;
 use lab_kinds::Registry;
 use lab_object::{Json, Reason, Status};
 use lab_store::Store;
@@ -82,7 +89,8 @@ pub struct ApiServer {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) aliases: Arc<Aliases>,
     pub(crate) watches: Watches,
-    authorizer: Arc<dyn Authorizer>,
+    pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) places: Arc<Places>,
     discovery: Discovery,
     openapi: OpenApi,
     version: Json,
@@ -100,6 +108,7 @@ impl ApiServer {
             aliases: Aliases::follow(registry.clone(), store.clone()),
             watches: Watches::new(options.max_watches, options.bookmark_interval),
             authorizer: options.authorizer,
+            places: Arc::default(),
             discovery: Discovery::new(&registry),
             openapi: OpenApi::new(registry.clone()),
             version: options.version,
@@ -179,19 +188,25 @@ impl ApiServer {
         B::Data: Send,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        match request::route(&self.registry, &parts.method, parts.uri.path(), parts.uri.query()) {
-            Ok(Route::Path { path, .. }) => {
+        let raw = parts.uri.path();
+        if let Some((tenant, review)) = review::Review::at(raw) {
+            labels.name("create", review.group, review.resource, "");
+            caller::known(caller)?;
+            let headers = &parts.headers;
+            return review::Asked { server: self, review, tenant, caller, headers }
+                .answer(&parts.method, body)
+                .await;
+        }
+        match request::route(&self.registry, &parts.method, raw, parts.uri.query()) {
+            Ok(Route::Path { tenant, path }) => {
                 labels.verb = path_verb(&parts.method);
-                self.admit(caller, labels.verb, Target::Path(&path))?;
+                self.admit_path(caller, &tenant, labels.verb, &path)?;
                 self.at_path(parts, &path).await
             }
             Ok(Route::Objects(info)) => {
-                labels.verb = info.verb.as_str();
-                labels.group.clone_from(&info.kind.group);
-                labels.resource.clone_from(&info.kind.plural);
-                labels.subresource = info.subresource.as_ref().map_or("", |s| s.path());
-                self.admit(caller, labels.verb, target(&info))?;
-                let call = crate::call::Call::new(self, &info, &parts.headers, caller);
+                let part = info.subresource.as_ref().map_or("", |s| s.path());
+                labels.name(info.verb.as_str(), &info.kind.group, &info.kind.plural, part);
+                let call = self.admit(caller, &info, &parts.headers)?;
                 if info.verb == Verb::Watch {
                     return call.watch().await;
                 }
@@ -201,14 +216,39 @@ impl ApiServer {
             }
             // Nobody learns which paths there are without being known.
             Err(status) => {
-                self.admit(caller, path_verb(&parts.method), Target::Path(parts.uri.path()))?;
+                self.admit_path(caller, DEFAULT_TENANT, path_verb(&parts.method), raw)?;
                 Err(status)
             }
         }
     }
 
-    fn admit(&self, caller: &Caller, verb: &str, target: Target<'_>) -> Result<(), Status> {
-        caller::admit(&*self.authorizer, caller, &Attributes { verb, target })
+    /// Admits a request for objects: 401 without credentials, 403 for who has nothing to do with the kind.
+    fn admit<'a>(
+        &'a self,
+        caller: &'a Caller,
+        info: &'a RequestInfo,
+        headers: &'a HeaderMap,
+    ) -> Result<Call<'a>, Status> {
+        caller::known(caller)?;
+        let access = self.authorizer.access(caller, &info.tenant);
+        let mut call =
+            Call { server: self, info, headers, caller, access, partial: false, now: Timestamp::now() };
+        match call.access.admit(&call.ask()) {
+            Verdict::Allowed => {}
+            Verdict::Depends => call.partial = true,
+            Verdict::Denied(why) => return Err(caller::forbidden(caller, info, &info.name, &why)),
+        }
+        Ok(call)
+    }
+
+    /// Admits a request for a path that is no object's.
+    fn admit_path(&self, caller: &Caller, tenant: &str, verb: &str, path: &str) -> Result<(), Status> {
+        if caller::is_public(path) {
+            return Ok(());
+        }
+        caller::known(caller)?;
+        let admitted = self.authorizer.access(caller, tenant).admit_path(path);
+        admitted.map_err(|why| caller::forbidden_path(caller, verb, path, &why))
     }
 
     /// Answers for paths that are no object's.
@@ -245,17 +285,6 @@ fn path_verb(method: &Method) -> &'static str {
         "PATCH" => "patch",
         "DELETE" => "delete",
         _ => "other",
-    }
-}
-
-fn target(info: &RequestInfo) -> Target<'_> {
-    Target::Objects {
-        tenant: &info.tenant,
-        group: &info.kind.group,
-        resource: &info.kind.plural,
-        subresource: info.subresource.as_ref().map_or("", |s| s.path()),
-        namespace: &info.namespace,
-        name: &info.name,
     }
 }
 

@@ -6,8 +6,10 @@
 
 use crate::{
     answer,
+    authorizer::Authorizer,
     body::{Body, Pieces},
     call::Call,
+    caller::Caller,
     fault,
     filter::Filter,
     key,
@@ -20,9 +22,10 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::{Response, StatusCode};
 use jiff::Timestamp;
+use lab_access::Access;
 use lab_kinds::Kind;
 use lab_object::{
-    Json, Status,
+    Json, Reason, Status,
     watch::{EventType, INITIAL_EVENTS_END},
 };
 use lab_store::{Change, Entry, Error, Event, Range, Revision};
@@ -66,7 +69,8 @@ impl Call<'_> {
     pub(crate) async fn watch(&self) -> Result<Response<Body>, Status> {
         let (server, info, query) = (self.server, self.info, &self.info.query);
         let view = self.view()?;
-        let filter = Filter::new(info)?;
+        let filter = Filter::new(info, self.visible())?;
+        let guard = Guard::new(self)?;
         let include = Include::parse(query.include_object.as_deref())?;
         let slot = server.watches.slots.clone().try_acquire_owned().map_err(|_| too_many("watches"))?;
         let prefix = match filter.only_name() {
@@ -107,6 +111,7 @@ impl Call<'_> {
             initial,
             end_mark: query.send_initial_events == Some(true) && query.allow_bookmarks,
             source,
+            guard,
             progress: after,
             bookmarks: Bookmarks::new(query.allow_bookmarks, server.watches.bookmark_interval, lifetime),
             end: Instant::now() + lifetime,
@@ -158,6 +163,55 @@ impl Bookmarks {
     }
 }
 
+/// What the watcher may see, looked at again when permissions change.
+struct Guard {
+    authorizer: Arc<dyn Authorizer>,
+    changes: Option<watch::Receiver<u64>>,
+    caller: Caller,
+    tenant: String,
+    access: Arc<Access>,
+}
+
+impl Guard {
+    fn new(call: &Call<'_>) -> Result<Self, Status> {
+        let authorizer = call.server.authorizer.clone();
+        let mut changes = authorizer.changes();
+        // What changed since the caller was admitted is looked at as well.
+        if let Some(changes) = &mut changes {
+            changes.mark_changed();
+        }
+        let (caller, tenant) = (call.caller.clone(), call.info.tenant.clone());
+        let mut guard = Self { authorizer, changes, caller, tenant, access: call.access.clone() };
+        guard.check()?;
+        Ok(guard)
+    }
+
+    /// Ready when permissions changed.
+    async fn changed(&mut self) {
+        if let Some(changes) = &mut self.changes
+            && changes.changed().await.is_ok()
+        {
+            return changes.mark_changed();
+        }
+        std::future::pending().await
+    }
+
+    /// Ends the watch with 410 when the watcher's permissions are other ones now: what they see has to be listed anew,
+    /// so that nothing stays with them that they may no longer see.
+    fn check(&mut self) -> Result<(), Status> {
+        let Some(changes) = &mut self.changes else { return Ok(()) };
+        if !changes.has_changed().unwrap_or_default() {
+            return Ok(());
+        }
+        changes.borrow_and_update();
+        if *self.authorizer.access(&self.caller, &self.tenant) == *self.access {
+            return Ok(());
+        }
+        let message = "the permissions of this user have changed; list again to see what they may see now";
+        Err(Status::failure(Reason::Expired, message))
+    }
+}
+
 /// One watch.
 struct Stream {
     kind: Arc<Kind>,
@@ -172,6 +226,7 @@ struct Stream {
     /// The end of the initial objects is to be marked.
     end_mark: bool,
     source: Box<dyn lab_store::Watch>,
+    guard: Guard,
     /// Everything up to here was sent.
     progress: Revision,
     bookmarks: Bookmarks,
@@ -201,14 +256,17 @@ impl Stream {
 
     async fn step(&mut self, out: &mut Pieces) -> Result<(), Status> {
         if !self.initial.is_empty() || self.end_mark {
+            self.guard.check()?;
             return self.send_initial(out);
         }
         let wake = self.bookmarks.next().map_or(self.end, |due| due.min(self.end));
         let batch = tokio::select! {
             batch = self.source.next() => batch.map(Some),
+            () = self.guard.changed() => Ok(None),
             _ = self.closing.wait_for(|&closing| closing) => Err(Error::Closed),
             () = tokio::time::sleep_until(wake.into()) => Ok(None),
         };
+        self.guard.check()?;
         match batch {
             Ok(None) => {
                 self.wake(out);
@@ -249,7 +307,7 @@ impl Stream {
     fn send_initial(&mut self, out: &mut Pieces) -> Result<(), Status> {
         for _ in 0..PART {
             let Some(entry) = self.initial.pop_front() else { break };
-            if self.is_ours(&entry.key) && self.filter.matches(&entry.key, &entry.value)? {
+            if self.is_ours(&entry.key) && self.filter.matches_entry(&entry)? {
                 self.send(out, EventType::Added, entry.value)?;
             }
         }

@@ -5,7 +5,8 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
-use lab_api_server::{Attributes, Authorizer, Caller, Options};
+use lab_access::Access;
+use lab_api_server::{Authorizer, Caller, Options};
 use serde_json::json;
 use std::{convert::Infallible, sync::Arc};
 
@@ -150,13 +151,13 @@ async fn whoever_is_unknown_is_told_nothing() {
     assert!(message.starts_with(expected), "{message}");
 }
 
-/// Panics when it is asked about secrets.
+/// Panics when it is asked about one tenant.
 struct Faulty;
 
 impl Authorizer for Faulty {
-    fn authorize(&self, _: &Caller, attributes: &Attributes<'_>) -> Result<(), String> {
-        assert!(!format!("{attributes:?}").contains("secrets"), "a fault in the server");
-        Ok(())
+    fn access(&self, _: &Caller, tenant: &str) -> Arc<Access> {
+        assert_ne!(tenant, "faulty", "a fault in the server");
+        Arc::new(Access::EVERYTHING)
     }
 }
 
@@ -164,7 +165,7 @@ impl Authorizer for Faulty {
 async fn a_panic_is_an_answer_and_the_server_goes_on() {
     let lab = Session::with(Options { authorizer: Arc::new(Faulty), ..Options::default() }).await;
     let internal = json!({"reason": "InternalError", "code": 500});
-    lab.check("GET /api/v1/secrets", json!(null), 500, internal).await;
+    lab.check("GET /clusters/faulty/api/v1/secrets", json!(null), 500, internal).await;
     lab.check(&format!("GET {MAPS}"), json!(null), 200, json!({})).await;
     let text = lab.send("GET /metrics", &[], "").await;
     assert!(std::str::from_utf8(&text.body).unwrap().contains("apiserver_panics_total 1"));
