@@ -3,9 +3,12 @@
 //! [`client`] reads who asks, [`recognise`] finds the Server it is, [`offer`] decides what DHCP tells it, [`lease`] which
 //! address it gets, [`boot`] what it is given to start, and [`timeline`] with [`silence`] why it stopped.
 
+pub mod boot;
 pub mod client;
 pub mod lease;
 pub mod offer;
 pub mod program;
 pub mod recognise;
+pub mod silence;
+pub mod timeline;
 pub mod uuid;

@@ -160,7 +160,6 @@ impl Leases {
     /// Somebody else was found to use an address that a client was to have.
     pub fn conflict(&mut self, mac: MacAddress, address: Ipv4Addr, now: Timestamp) {
         self.put(Lease { address, mac, state: State::Conflict, until: now.as_second() + CONFLICT_SECONDS });
-        self.by_mac.remove(&mac);
     }
 
     /// A client gives its address up. It gets it again where it comes back before others need it.
@@ -239,22 +238,23 @@ impl Leases {
 
     /// One address has one client, and one client one address.
     fn put(&mut self, lease: Lease) {
-        if let Some(before) = self.by_address.insert(lease.address, lease)
-            && before.mac != lease.mac
-        {
-            self.by_mac.remove(&before.mac);
+        if let Some(before) = self.by_address.insert(lease.address, lease) {
+            self.forget(before.mac, lease.address);
         }
         if lease.state == State::Conflict {
             return;
         }
         if let Some(before) = self.by_mac.insert(lease.mac, lease.address)
             && before != lease.address
-            && self
-                .by_address
-                .get(&before)
-                .is_some_and(|other| other.mac == lease.mac && other.state != State::Conflict)
         {
             self.by_address.remove(&before);
+        }
+    }
+
+    /// A client has not this address any more. It may have another one by now.
+    fn forget(&mut self, mac: MacAddress, address: Ipv4Addr) {
+        if self.by_mac.get(&mac) == Some(&address) {
+            self.by_mac.remove(&mac);
         }
     }
 }

@@ -1,0 +1,156 @@
+//! How far a machine came when it last tried to boot.
+
+use crate::client::{Class, Message};
+use crate::offer::Form;
+use crate::program::{PROGRAMS, ScriptPath};
+use crate::timeline::{Entry, Event, Timeline, Transfer};
+use lab_kinds::metal::server::status::{BootAnswer, StageOutcome};
+
+/// What a machine did since its firmware began to boot.
+#[derive(Debug, Clone, Default)]
+pub struct Attempt {
+    /// The firmware that asked.
+    pub firmware: Option<Class>,
+    /// The form in which the firmware was answered last.
+    pub firmware_form: Option<Form>,
+    /// The form in which iPXE was answered last.
+    pub ipxe_form: Option<Form>,
+    /// Why the last question was not answered; nothing where one was.
+    pub unanswered: Option<String>,
+    /// Whether another DHCP server was heard to answer it.
+    pub answered_by_other: bool,
+    /// Whether the firmware took an address.
+    pub firmware_took_address: bool,
+    /// Whether the firmware asked on port 4011.
+    pub asked_4011: bool,
+    /// Whether iPXE asked at all.
+    pub ipxe_asked: bool,
+    /// Whether iPXE took an address.
+    pub ipxe_took_address: bool,
+    /// Whether an IPv6 router was looked for after the last file.
+    pub router_solicited_since_file: bool,
+    /// The last file that was asked for and how that went.
+    pub last_file: Option<(String, Transfer)>,
+    /// The last boot program that was fetched whole.
+    pub program: Option<String>,
+    /// Whether iPXE fetched a boot program, such as itself.
+    pub ipxe_fetched_program: bool,
+    /// Whether GRUB was fetched, by shim.
+    pub grub: bool,
+    /// Whether GRUB asked for a file of its own.
+    pub grub_asked: bool,
+    /// The boot answer that was fetched.
+    pub answer: Option<BootAnswer>,
+    /// Whether the script was fetched.
+    pub script: bool,
+    /// How many files of the system that is to be started were fetched whole.
+    pub system_files: usize,
+    /// The last stage that was reported, and how it ended.
+    pub stage: Option<(String, Option<StageOutcome>)>,
+    /// Whether its agent was heard.
+    pub heartbeat: bool,
+}
+
+impl Attempt {
+    /// What happened since the firmware began; nothing where the machine was never heard.
+    pub fn of(timeline: &Timeline) -> Option<Self> {
+        let entries: Vec<&Entry> = timeline.entries().collect();
+        let begin = beginning(&entries);
+        let mut attempt = Self::default();
+        for entry in entries.get(begin..)? {
+            attempt.see(&entry.event);
+        }
+        (!entries.is_empty()).then_some(attempt)
+    }
+
+    fn see(&mut self, event: &Event) {
+        match event {
+            Event::Asked { message, class, port } => self.asked(*message, *class, *port),
+            Event::Answered { form, .. } => {
+                self.unanswered = None;
+                let ipxe = self.ipxe_asked && matches!(form, Form::FullIpxe | Form::ProxyIpxe);
+                if ipxe { self.ipxe_form = Some(*form) } else { self.firmware_form = Some(*form) }
+            }
+            Event::Unanswered { why } => self.unanswered = Some(why.clone()),
+            Event::AnsweredByOther { .. } => self.answered_by_other = true,
+            Event::File { path, outcome, .. } => self.file(path, *outcome),
+            Event::RouterSolicited => self.router_solicited_since_file = true,
+            Event::Booted { answer, .. } => self.answer = Some(*answer),
+            Event::Stage { name, outcome, .. } => self.stage = Some((name.clone(), *outcome)),
+            Event::Heartbeat => self.heartbeat = true,
+        }
+    }
+
+    fn asked(&mut self, message: Message, class: Class, port: u16) {
+        let takes = message == Message::Request && port == 67;
+        match class {
+            Class::Ipxe => {
+                self.ipxe_asked = true;
+                self.ipxe_took_address |= takes;
+            }
+            Class::Other => {}
+            _ => {
+                self.firmware = Some(class);
+                self.firmware_took_address |= takes;
+                self.asked_4011 |= port == 4011;
+            }
+        }
+    }
+
+    fn file(&mut self, path: &str, outcome: Transfer) {
+        self.router_solicited_since_file = false;
+        let path = path.trim_start_matches('/');
+        let done = matches!(outcome, Transfer::Done { .. });
+        self.last_file = Some((path.to_owned(), outcome));
+        let mut companions = PROGRAMS.iter().flat_map(|program| program.companions);
+        let companion = companions.any(|companion| *companion == path);
+        if path.starts_with("grub/") {
+            self.grub_asked = true;
+        } else if done && !companion && is_program(path) {
+            self.program = Some(path.to_owned());
+            // iPXE's UEFI programs and firmware fetch alike, but only iPXE has asked by then.
+            self.ipxe_fetched_program |= self.ipxe_asked;
+        } else if done && companion {
+            self.grub |= path.starts_with("grub");
+        } else if let Some(script) = ScriptPath::parse(path) {
+            self.script |= done;
+            self.grub_asked |= script.language == crate::program::Language::Grub;
+        } else if done && (path.starts_with("systems/") || path.starts_with("artefacts/")) {
+            self.system_files += 1;
+        }
+    }
+}
+
+/// Where the newest boot begins: at firmware's first question after anything but such questions and their answers. Machines whose
+/// firmware was not heard begin with iPXE, or with whatever is known.
+fn beginning(entries: &[&Entry]) -> usize {
+    let firmware = |entry: &Entry| {
+        matches!(&entry.event, Event::Asked { message: Message::Discover, class, .. }
+            if !matches!(class, Class::Ipxe | Class::Other))
+    };
+    let mut begin = 0;
+    let mut fresh = true;
+    for (at, entry) in entries.iter().enumerate() {
+        let answer = matches!(
+            entry.event,
+            Event::Answered { .. }
+                | Event::Unanswered { .. }
+                | Event::AnsweredByOther { .. }
+                | Event::RouterSolicited
+        );
+        match (firmware(entry), fresh) {
+            (true, true) => {
+                begin = at;
+                fresh = false;
+            }
+            (false, false) if !answer => fresh = true,
+            _ => {}
+        }
+    }
+    begin
+}
+
+/// Whether a file is something that firmware starts; other DHCP servers name others than ours.
+fn is_program(path: &str) -> bool {
+    [".efi", ".kpxe", ".kkpxe", ".pxe", ".0"].iter().any(|end| path.ends_with(end))
+}

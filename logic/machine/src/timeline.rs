@@ -1,0 +1,213 @@
+//! What happened to one machine, in order: decoded packets, files, answers, stages. Bounded in entries and in text.
+
+use crate::client::{Class, Message};
+use crate::offer::Form;
+use jiff::Timestamp;
+use lab_kinds::metal::server::status::{BootAnswer, StageOutcome};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::net::Ipv4Addr;
+
+/// Texts are cut to this many bytes, as their length is the machine's choice.
+const TEXT_BYTES: usize = 512;
+
+/// What happened to one machine. The oldest entries go when it is full.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timeline {
+    entries: VecDeque<Entry>,
+    limit: usize,
+}
+
+/// Something that happened, once or several times in a row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    /// When it happened first.
+    pub first: Timestamp,
+    /// When it happened last.
+    pub last: Timestamp,
+    /// How often.
+    pub count: u32,
+    /// What it was.
+    pub event: Event,
+}
+
+/// What can happen to a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "event")]
+pub enum Event {
+    /// It asked by DHCP.
+    Asked {
+        /// For what.
+        message: Message,
+        /// As what.
+        class: Class,
+        /// On which port: 67 or 4011.
+        port: u16,
+    },
+    /// It was answered.
+    Answered {
+        /// In which form.
+        form: Form,
+        /// The address it was given.
+        address: Option<Ipv4Addr>,
+        /// The file it was sent for.
+        file: Option<String>,
+        /// Why so.
+        why: String,
+    },
+    /// It was not answered.
+    Unanswered {
+        /// Why not.
+        why: String,
+    },
+    /// Another DHCP server answered it.
+    AnsweredByOther {
+        /// The other server.
+        server: Ipv4Addr,
+    },
+    /// It fetched a file, or tried to.
+    File {
+        /// By which protocol.
+        protocol: Protocol,
+        /// The file's path, without a leading slash.
+        path: String,
+        /// How that went.
+        outcome: Transfer,
+    },
+    /// It looked for an IPv6 router: firmware and iPXE do so when they configure IPv6.
+    RouterSolicited,
+    /// It was given something to start.
+    Booted {
+        /// What.
+        answer: BootAnswer,
+        /// Why that.
+        why: String,
+    },
+    /// A stage began or ended, as the machine itself said.
+    Stage {
+        /// The stage's name.
+        name: String,
+        /// How it ended; nothing while it is under way.
+        outcome: Option<StageOutcome>,
+        /// What it said besides.
+        message: String,
+    },
+    /// Its agent was heard.
+    Heartbeat,
+}
+
+/// How files are fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// TFTP.
+    Tftp,
+    /// HTTP.
+    Http,
+}
+
+/// How a transfer went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "outcome")]
+pub enum Transfer {
+    /// It began.
+    Began,
+    /// All of it was fetched.
+    Done {
+        /// How many bytes.
+        bytes: u64,
+    },
+    /// There is no such file.
+    NotFound,
+    /// The machine broke it off, with an error of its own.
+    Aborted,
+    /// The machine fell silent in the middle.
+    TimedOut,
+}
+
+impl Timeline {
+    /// An empty timeline that keeps so many entries.
+    pub fn new(limit: usize) -> Self {
+        Self { entries: VecDeque::new(), limit: limit.max(1) }
+    }
+
+    /// Notes what happened. The same thing twice in a row is one entry with a count.
+    pub fn record(&mut self, now: Timestamp, event: Event) {
+        let event = event.cut();
+        if let Some(last) = self.entries.back_mut().filter(|last| last.event == event) {
+            last.last = now;
+            last.count = last.count.saturating_add(1);
+            return;
+        }
+        while self.entries.len() >= self.limit {
+            self.entries.pop_front();
+        }
+        self.entries.push_back(Entry { first: now, last: now, count: 1, event });
+    }
+
+    /// Everything that is kept, the oldest first.
+    pub fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> + ExactSizeIterator {
+        self.entries.iter()
+    }
+
+    /// When anything happened last.
+    pub fn last(&self) -> Option<Timestamp> {
+        self.entries.back().map(|entry| entry.last)
+    }
+}
+
+impl Event {
+    fn cut(mut self) -> Self {
+        match &mut self {
+            Self::Answered { file, why, .. } => {
+                file.iter_mut().for_each(cut);
+                cut(why);
+            }
+            Self::Unanswered { why } | Self::Booted { why, .. } => cut(why),
+            Self::File { path, .. } => cut(path),
+            Self::Stage { name, message, .. } => {
+                cut(name);
+                cut(message);
+            }
+            Self::Asked { .. } | Self::AnsweredByOther { .. } | Self::RouterSolicited | Self::Heartbeat => {}
+        }
+        self
+    }
+}
+
+fn cut(text: &mut String) {
+    if text.len() > TEXT_BYTES {
+        text.truncate(text.floor_char_boundary(TEXT_BYTES));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_bounded() {
+        let at = |second| Timestamp::from_second(second).expect("it is a time");
+        let file = |path: String| Event::File { protocol: Protocol::Tftp, path, outcome: Transfer::NotFound };
+        let mut timeline = Timeline::new(3);
+        for second in 0..10 {
+            timeline.record(at(second), Event::Heartbeat);
+        }
+        assert_eq!(
+            timeline.entries().map(|e| (e.first, e.last, e.count)).collect::<Vec<_>>(),
+            [(at(0), at(9), 10)]
+        );
+        for second in 10..20 {
+            timeline
+                .record(at(second), file("ä".repeat(1000 + usize::try_from(second).expect("it is small"))));
+            timeline.record(at(second), file(second.to_string()));
+        }
+        assert_eq!(timeline.entries().len(), 3);
+        assert_eq!(timeline.last(), Some(at(19)));
+        for entry in timeline.entries() {
+            let Event::File { path, .. } = &entry.event else { panic!("{entry:?}") };
+            assert!(path.len() <= TEXT_BYTES);
+        }
+    }
+}
