@@ -26,7 +26,13 @@ pub(crate) struct Labels {
 
 impl Labels {
     /// Says what the request was found to be.
-    pub(crate) fn name(&mut self, verb: &'static str, group: &str, resource: &str, subresource: &'static str) {
+    pub(crate) fn name(
+        &mut self,
+        verb: &'static str,
+        group: &str,
+        resource: &str,
+        subresource: &'static str,
+    ) {
         *self = Self { verb, group: group.into(), resource: resource.into(), subresource };
     }
 }
