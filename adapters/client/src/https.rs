@@ -19,9 +19,13 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
 };
 use std::{sync::Arc, time::Duration};
+use tokio::{io::AsyncReadExt, net::TcpStream};
+use tokio_rustls::TlsConnector;
 
 /// How long the TCP connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a server that hung up is asked why.
+const DIAGNOSIS: Duration = Duration::from_secs(2);
 /// How long a silent connection is believed in.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
@@ -33,6 +37,9 @@ pub struct Https {
     base_path: String,
     authorization: Option<HeaderValue>,
     timeout: Option<Duration>,
+    /// For [`Https::diagnose`].
+    tls: TlsConnector,
+    tls_name: Option<ServerName<'static>>,
 }
 
 impl Https {
@@ -44,12 +51,15 @@ impl Https {
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
         tcp.set_keepalive(Some(KEEP_ALIVE));
+        let diagnostic = TlsConnector::from(Arc::new(tls.clone()));
         let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_only();
-        let builder = match &connection.tls_server_name {
-            Some(name) => builder.with_server_name_resolver(FixedServerNameResolver::new(
-                ServerName::try_from(name.value.clone())
-                    .map_err(|_| name.refuse("is neither a DNS name nor an IP address"))?,
-            )),
+        let tls_name = connection.tls_server_name.as_ref().map(|name| {
+            ServerName::try_from(name.value.clone())
+                .map_err(|_| name.refuse("is neither a DNS name nor an IP address"))
+        });
+        let tls_name = tls_name.transpose()?;
+        let builder = match &tls_name {
+            Some(name) => builder.with_server_name_resolver(FixedServerNameResolver::new(name.clone())),
             None => builder,
         };
         let client = legacy::Client::builder(TokioExecutor::new())
@@ -78,6 +88,8 @@ impl Https {
             authority: uri,
             authorization,
             timeout: connection.timeout,
+            tls: diagnostic,
+            tls_name,
         })
     }
 
@@ -88,6 +100,24 @@ impl Https {
             builder = builder.authority(authority.clone());
         }
         builder.build()
+    }
+
+    /// Connects once more, sends nothing, and listens for why the server hangs up; `None` when it does not say.
+    async fn diagnose(&self) -> Option<TransportError> {
+        let host = self.authority.host()?.trim_matches(['[', ']']).to_owned();
+        let port = self.authority.port_u16().unwrap_or(443);
+        let name = match &self.tls_name {
+            Some(name) => name.clone(),
+            None => ServerName::try_from(host.clone()).ok()?,
+        };
+        let listen = async {
+            let tcp = TcpStream::connect((host.as_str(), port)).await?;
+            let mut tls = self.tls.connect(name, tcp).await?;
+            tls.read(&mut [0]).await
+        };
+        let error = tokio::time::timeout(DIAGNOSIS, listen).await.ok()?.err()?;
+        let told = self.failed(&error);
+        matches!(told.fault, Fault::ClientCertificate(_)).then_some(told)
     }
 
     fn failed(&self, error: &(dyn std::error::Error + 'static)) -> TransportError {
@@ -114,7 +144,16 @@ impl Transport for Https {
                 TransportError::new(&self.server, Fault::AnswerTimeout(limit.as_secs().max(1)))
             })?,
         };
-        let answer = answer.map_err(|e| self.failed(&e))?;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(e) => {
+                let failed = self.failed(&e);
+                // With TLS 1.3 our certificate is refused after the handshake, and what was in flight is only cut off.
+                let cut_off = matches!(failed.fault, Fault::Closed | Fault::Other);
+                let told = if cut_off { self.diagnose().await } else { None };
+                return Err(told.unwrap_or(failed));
+            }
+        };
         Ok(answer.map(|body| body.map_err(BoxError::from).boxed_unsync()))
     }
 
@@ -216,7 +255,7 @@ pub(crate) fn classify(error: &(dyn std::error::Error + 'static)) -> (Fault, Opt
         if text.contains("dns error") {
             return (Fault::Resolve, None);
         }
-        closed |= text.contains("connection closed before message completed");
+        closed |= text.contains("connection closed");
         innermost = text;
         current = e.source();
     }

@@ -69,11 +69,15 @@ enum Command {
     Doctor(site::doctor::Args),
     Completion(site::completion::Args),
     Version(site::version::Args),
-    /// Variables of the environment, and exit codes
-    #[command(hide = true)]
+    /// Show variables of the environment and exit codes
+    #[command(hide = true, after_help = environment())]
     Environment,
     #[command(hide = true)]
     ManPages(site::man_pages::Args),
+}
+
+fn environment() -> String {
+    format!("{VARIABLES}\n\n{EXIT_CODES}")
 }
 
 /// Carries a command out.
@@ -84,7 +88,7 @@ pub fn run(cli: Cli) -> Outcome {
         Command::Config(args) => config::run(args, globals),
         Command::Completion(args) => site::completion::run(&args),
         Command::ManPages(args) => site::man_pages::run(&args),
-        Command::Environment => Ok(crate::output::line(&format!("{VARIABLES}\n\n{EXIT_CODES}"))?),
+        Command::Environment => Ok(crate::output::line(&environment())?),
         Command::Version(args) => with_runtime(site::version::run(args, globals)),
         Command::Doctor(args) => with_runtime(site::doctor::run(args, globals)),
         Command::Login(args) => with_runtime(site::login::run(args, globals)),

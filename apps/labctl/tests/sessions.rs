@@ -1,14 +1,17 @@
 //! Sessions of an operator: the real labctl against a labd of its own, a file each.
 //!
-//! See `lab_e2e::session` for how they are written. `op.pub` in the session's folder is an OpenSSH public key, and
-//! `other-ca.crt` a CA that is not labd's.
+//! See `lab_e2e::session` for how they are written. In the session's folder, `op.pub` is an OpenSSH public key,
+//! `other-ca.crt` a CA that is not labd's, and `expired.crt` with `expired.key` an administrator's certificate that ran
+//! out.
 
 use anyhow::Context;
 use lab_e2e::{labd::Labd, session};
+use lab_pki::{Authority, Identity, Lifetime};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 fn main() {
@@ -31,6 +34,17 @@ const KEY: &str =
 /// A CA that signed nothing we use, valid until 2126; its key was thrown away.
 const OTHER_CA: &str = include_str!("other-ca.crt");
 
+/// Has labd's own authority issue a certificate whose time is over.
+fn write_expired(folder: &Path) -> anyhow::Result<()> {
+    let now = SystemTime::now();
+    let authority = Authority::load_or_create(&folder.join("labd/data/pki"), now)?;
+    let day = Duration::from_secs(24 * 60 * 60);
+    let lifetime = Lifetime { from: now - 2 * day, until: now - day };
+    let issued = authority.issue_client(&Identity::new("admin", ["system:masters"]), lifetime)?;
+    fs::write(folder.join("expired.crt"), &issued.certificate_pem)?;
+    Ok(fs::write(folder.join("expired.key"), issued.key_pem.as_bytes())?)
+}
+
 fn play(path: &Path) -> anyhow::Result<()> {
     let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     let session = session::parse(&text).with_context(|| format!("reading {}", path.display()))?;
@@ -38,6 +52,7 @@ fn play(path: &Path) -> anyhow::Result<()> {
     let labd = Labd::start(&folder.path().join("labd"))?;
     fs::write(folder.path().join("op.pub"), KEY)?;
     fs::write(folder.path().join("other-ca.crt"), OTHER_CA)?;
+    write_expired(folder.path())?;
     let home = folder.path().join("home");
     fs::create_dir(&home)?;
     let bin = Path::new(env!("CARGO_BIN_EXE_labctl")).parent().context("programs lie in a folder")?;

@@ -48,7 +48,7 @@ impl Row {
 
 /// Prints the report; the ratio is above 1 where ours is better.
 pub fn print(peer: &str, rows: &[Row]) {
-    println!("{:46} {:>12} {:>12} {:>8}", "medians", "labd", peer, "ratio");
+    println!("{:46} {:>12} {:>12} {:>8}", "medians", "ours", peer, "ratio");
     for row in rows {
         let what = format!("{} ({})", row.what, row.unit);
         let peer = row.peer.map_or("-".into(), round);

@@ -4,6 +4,7 @@
 use clap::{Parser, Subcommand};
 
 mod api;
+mod cli;
 mod figures;
 mod process;
 
@@ -19,11 +20,14 @@ struct Arguments {
 enum Name {
     /// Writes, lists, watches and start of labd, beside etcd.
     Api(api::Options),
+    /// Whole runs of labctl, beside kubectl.
+    Cli(cli::Options),
 }
 
 fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     match Arguments::parse().name {
         Name::Api(options) => runtime.block_on(api::run(&options)),
+        Name::Cli(options) => runtime.block_on(cli::run(&options)),
     }
 }

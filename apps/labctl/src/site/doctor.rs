@@ -10,8 +10,10 @@ use crate::{
 };
 use bytes::Bytes;
 use jiff::Timestamp;
-use lab_client::{Client, Error, ListParams};
+use lab_client::{Client, Connection, Error, ListParams};
 use lab_object::{Json, Time, age::age};
+use lab_pki::Lifetime;
+use std::time::SystemTime;
 
 /// Check whether all is well, and say what to do where it is not
 #[derive(Debug, clap::Args)]
@@ -81,6 +83,7 @@ async fn examine(globals: &Globals) -> Vec<Finding> {
     };
     let context = connection.context.clone().unwrap_or_else(|| "no context".into());
     findings.push(Finding::good("configuration", format!("{context}: {}", connection.server.value)));
+    findings.extend(own_certificate(&connection));
     let session = match Session::open(globals) {
         Ok(session) => session,
         Err(failure) => {
@@ -94,6 +97,25 @@ async fn examine(globals: &Globals) -> Vec<Finding> {
         servers(&session, &mut findings).await;
     }
     findings
+}
+
+/// How long our own certificate is still good.
+fn own_certificate(connection: &Connection) -> Option<Finding> {
+    const ABOUT: &str = "certificate";
+    const DAY: u64 = 24 * 60 * 60;
+    let pem = connection.credentials.client_certificate.as_ref()?.read_text().ok()?;
+    let until = Lifetime::of_certificate_pem(&pem).ok()?.until;
+    let advice = "take a new kubeconfig from labd, or log in again";
+    Some(match until.duration_since(SystemTime::now()) {
+        Ok(left) if left.as_secs() > 7 * DAY => {
+            Finding::good(ABOUT, format!("ours ends in {} days", left.as_secs() / DAY))
+        }
+        Ok(left) => {
+            let found = format!("ours ends in {} hours", left.as_secs() / 3600);
+            Finding::doubtful(ABOUT, found, advice)
+        }
+        Err(_) => Finding::bad(ABOUT, "ours has expired", advice),
+    })
 }
 
 /// Asks for the version, and looks at the clock in the answer's head.
