@@ -217,6 +217,8 @@ pub struct Kind {
     pub default: Option<fn(&mut Json)>,
     /// Other names by which one object may be asked for (hostname, UID, MAC, IP), in canonical form.
     pub aliases: Option<fn(&Json) -> Vec<String>>,
+    /// Names of objects that are always there and cannot be deleted.
+    pub permanent: &'static [&'static str],
     /// A valid object, for documentation.
     pub example: Option<fn() -> Json>,
     /// One of Kubernetes' own kinds: strategic merge patches and protobuf bodies are taken.
@@ -252,6 +254,7 @@ impl Kind {
             validate: None,
             default: None,
             aliases: None,
+            permanent: &[],
             example: Some(|| serde_json::to_value(T::example()).expect("a kind's keys are strings")),
             built_in: false,
         }
@@ -282,6 +285,13 @@ impl Kind {
     #[must_use]
     pub fn selectable(mut self, fields: &[&'static str]) -> Self {
         self.selectable = fields.iter().map(|&f| SelectableField(f.into())).collect();
+        self
+    }
+
+    /// Sets the names of objects that cannot be deleted.
+    #[must_use]
+    pub fn permanent(mut self, names: &'static [&'static str]) -> Self {
+        self.permanent = names;
         self
     }
 

@@ -15,7 +15,7 @@ use crate::{
 };
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use lab_object::{FieldError, Json, ListMeta, Status, StatusDetails, partial::Partial};
+use lab_object::{FieldError, Json, ListMeta, Reason, Status, StatusDetails, partial::Partial};
 use lab_store::{Entry, Error, Expect, Range, Write};
 
 /// Holds an object until its dependents have lost it as their owner.
@@ -195,6 +195,7 @@ impl Call<'_> {
 
     /// What a deletion does to an object as it is now.
     fn plan_deletion(&self, entry: &Entry, deletion: &Deletion) -> Result<(String, Plan), Status> {
+        self.check_permanent(entry)?;
         let metadata = Partial::read(&entry.value).map_err(fault::internal)?;
         let uid = metadata.uid.0.to_string();
         self.check_preconditions(entry, &uid, deletion)?;
@@ -221,6 +222,19 @@ impl Call<'_> {
             self.mark(&mut object);
         }
         Ok((uid, Plan::Mark(object)))
+    }
+
+    /// Some objects are always there.
+    fn check_permanent(&self, entry: &Entry) -> Result<(), Status> {
+        let info = self.info;
+        let name = Key::parse(&entry.key).map(|key| key.name).unwrap_or_default();
+        if !info.kind.permanent.contains(&name) {
+            return Ok(());
+        }
+        let resource = Status::qualified(&info.kind.plural, &info.kind.group);
+        let message =
+            format!("{resource} {name:?} is forbidden: this {} may not be deleted", info.kind.singular);
+        Err(Status::failure(Reason::Forbidden, message).with_details(info.details(name)))
     }
 
     fn check_preconditions(&self, entry: &Entry, uid: &str, deletion: &Deletion) -> Result<(), Status> {

@@ -59,12 +59,16 @@ pub enum NamespacePhase {
     Terminating,
 }
 
+/// Namespaces that every tool expects: made at the first start, never deleted.
+pub const PERMANENT: [&str; 2] = ["default", "kube-system"];
+
 resource!(Namespace, "", "v1", "namespaces", namespaced: false);
 
 impl Define for Namespace {
     fn define() -> Kind {
         Kind::of::<Self>("namespace")
             .short_names(&["ns"])
+            .permanent(&PERMANENT)
             .named_by(NameRule::Label)
             .columns([Column::path(
                 "Status",
