@@ -11,7 +11,7 @@ use anyhow::Context;
 use bytes::Buf;
 use http_body_util::{BodyExt, Full};
 use jiff::Timestamp;
-use lab_api_server::{ApiServer, Caller, Extra, Options, Pieces, health};
+use lab_api_server::{ApiServer, Caller, Extra, Options, Pieces, RoleBased, health};
 use lab_client::{Client, InProcess};
 use lab_controllers::Controllers;
 use lab_object::Time;
@@ -58,8 +58,9 @@ async fn serve(settings: Settings, started: Instant) -> anyhow::Result<()> {
     let store = open_store(&layout)?;
     let is_empty = store.revision() == 0;
     let synced = Arc::new(AtomicBool::new(false));
-    let api =
-        ApiServer::new(lab_kinds::registry(), store.clone(), options(&store, &synced, directory.path()));
+    let authorizer = RoleBased::follow(store.clone()).await.context("cannot read who may do what")?;
+    let options = Options { authorizer, ..options(&store, &synced, directory.path()) };
+    let api = ApiServer::new(lab_kinds::registry(), store.clone(), options);
     let client = Client::new("labd", in_process(api.clone()));
     seed::sow(&client, is_empty).await?;
     let controllers = start_controllers(&client, &api, &settings);
