@@ -431,11 +431,13 @@ mod tests {
                 let (client, address) = (mac(client), ip(address));
                 match what {
                     0 | 1 => { let _ = leases.offer(&pool, client, Some(address), at(now)); }
-                    2 => if leases.request(&pool, client, address, 30, at(now)) == Verdict::Ack(address) {
-                        if let Some((other, until)) = granted.insert(address, (client, now + 30)) {
+                    2 => {
+                        let verdict = leases.request(&pool, client, address, 30, at(now));
+                        let before = (verdict == Verdict::Ack(address)).then(|| granted.insert(address, (client, now + 30)));
+                        if let Some((other, until)) = before.flatten() {
                             prop_assert!(other == client || until <= now, "{} has {} until {}", other, address, until);
                         }
-                    },
+                    }
                     3 => leases.decline(client, address, at(now)),
                     _ => {
                         leases.release(client, address, at(now));
