@@ -61,7 +61,7 @@ async fn a_running_labd_is_copied_and_restored_with_its_identities() {
     let new = dir.path().join("new");
     let (code, said) = restore(&file, &new);
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.starts_with("restored 33 objects of "), "{said}");
+    assert!(said.starts_with("restored 36 objects of "), "{said}");
     assert_eq!(names(dir.path()), ["data", "lab.backup", "new"]);
     assert_eq!((mode(&new), mode(&new.join("pki/ca.key"))), (0o700, 0o600));
 

@@ -45,8 +45,8 @@ async fn an_empty_directory_becomes_a_control_plane() {
     let metrics = client.send("ask", request("/metrics")).await.unwrap();
     let metrics = client.collect("ask", metrics.into_body()).await.unwrap();
     let metrics = String::from_utf8(metrics.to_vec()).unwrap();
-    let three = ["store_writes_total 3", "store_batch_writes_count", "store_keys 3"];
-    for figure in [&three[..], &["process_resident_memory_bytes", "apiserver_request_total"]].concat() {
+    let seeded = ["store_writes_total 6", "store_batch_writes_count", "store_keys 6"];
+    for figure in [&seeded[..], &["process_resident_memory_bytes", "apiserver_request_total"]].concat() {
         assert!(metrics.lines().any(|line| line.starts_with(figure)), "{figure} is not in\n{metrics}");
     }
 
