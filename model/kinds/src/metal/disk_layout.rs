@@ -28,8 +28,10 @@ pub struct DiskLayout {
 
 /// The partitions and volumes of a layout.
 ///
-/// On a disk that is too small for all of them, every one with a `minSize` gives up the same share of what it has above
-/// that, until they fit; when even the least sizes do not fit, the plan is refused with the shortfall.
+/// Sizes are rounded up to whole 4Mi. On a disk that is too small for all of them, the volume without `size` falls to its
+/// least size first; then every partition and volume with a `minSize` gives up the same share of what it has above that,
+/// until they fit. When even the least sizes do not fit, the plan is refused with the shortfall. When a machine is
+/// installed again, this holds for the volumes that are made anew; what is preserved or reused keeps the size it has.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DiskLayoutSpec {
@@ -67,6 +69,9 @@ pub struct LayoutPartition {
     pub name: String,
     /// Size, such as `600Mi`.
     pub size: Size,
+    /// The least size on small disks, and of a partition that is reused. Without it, `size` is not reduced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_size: Option<Size>,
     /// What stands in it.
     pub file_system: FileSystem,
     /// Where it is mounted, such as `/boot/efi`.
@@ -190,9 +195,10 @@ impl DiskLayout {
     pub fn labvg() -> Self {
         use {FileSystem::*, MachineRole::*, OnReprovision::*};
         let (mib, gib) = (Size::of_mib, Size::of_gib);
-        let partition = |name: &str, size, file_system, mount: &str, firmware| LayoutPartition {
+        let partition = |name: &str, size, min_size, file_system, mount: &str, firmware| LayoutPartition {
             name: name.into(),
             size,
+            min_size: Some(min_size),
             file_system,
             mount: mount.into(),
             on_reprovision: Reuse,
@@ -217,8 +223,8 @@ impl DiskLayout {
         let spec = DiskLayoutSpec {
             volume_group: DiskLayoutSpec::default_volume_group(),
             partitions: vec![
-                partition("efi", mib(600), Vfat, "/boot/efi", Some(FirmwareType::Uefi)),
-                partition("boot", gib(3), Ext4, "/boot", None),
+                partition("efi", mib(600), mib(200), Vfat, "/boot/efi", Some(FirmwareType::Uefi)),
+                partition("boot", gib(3), gib(1), Ext4, "/boot", None),
             ],
             volumes: vec![
                 swap,
@@ -260,9 +266,13 @@ fn preserved(layout: &Json) -> Json {
 
 fn validate(new: &Json, _: Option<&Json>) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    for path in
-        ["spec.partitions[].size", "spec.volumes[].size", "spec.volumes[].minSize", "spec.tmpfs[].size"]
-    {
+    for path in [
+        "spec.partitions[].size",
+        "spec.partitions[].minSize",
+        "spec.volumes[].size",
+        "spec.volumes[].minSize",
+        "spec.tmpfs[].size",
+    ] {
         errors.extend(check::sizes(new, path));
     }
     for path in ["spec.partitions[].mount", "spec.volumes[].mount", "spec.tmpfs[].mount"] {
@@ -272,6 +282,10 @@ fn validate(new: &Json, _: Option<&Json>) -> Vec<FieldError> {
         return errors;
     }
     let Some(spec) = check::typed::<DiskLayoutSpec>(new, "/spec") else { return errors };
+    for (at, partition) in spec.partitions.iter().enumerate() {
+        let place = format!("spec.partitions[{at}]");
+        errors.extend(min_size_error(&place, Some(partition.size), partition.min_size));
+    }
     for (at, volume) in spec.volumes.iter().enumerate() {
         errors.extend(volume_errors(&format!("spec.volumes[{at}]"), volume));
     }
@@ -293,14 +307,14 @@ fn plain_path(mount: &str) -> Result<(), &'static str> {
     }
 }
 
+fn min_size_error(place: &str, size: Option<Size>, min: Option<Size>) -> Option<FieldError> {
+    let (size, min) = (size?, min?);
+    let why = || format!("must not be more than size ({size})");
+    (min > size).then(|| FieldError::invalid(format!("{place}.minSize"), &min.to_string().into(), why()))
+}
+
 fn volume_errors(place: &str, volume: &Volume) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    if let (Some(size), Some(min)) = (volume.size, volume.min_size)
-        && min > size
-    {
-        let why = format!("must not be more than size ({size})");
-        errors.push(FieldError::invalid(format!("{place}.minSize"), &min.to_string().into(), why));
-    }
+    let mut errors: Vec<_> = min_size_error(place, volume.size, volume.min_size).into_iter().collect();
     let mount = || format!("{place}.mount");
     match (volume.file_system, &volume.mount) {
         (FileSystem::Swap, Some(_)) => errors.push(FieldError::forbidden(mount(), "swap is not mounted")),
@@ -401,6 +415,9 @@ mod tests {
                 "firmware": firmware})
         };
         check(json!({"volumes": [root()], "partitions": [boot("uefi"), boot("bios")]}), &[]);
+        let mut grown = boot("uefi");
+        grown["minSize"] = "2Gi".into();
+        check(json!({"volumes": [root()], "partitions": [grown]}), &["spec.partitions[0].minSize"]);
         check(
             json!({"volumes": [root()], "partitions": [boot("uefi"), boot("uefi")]}),
             &["spec.partitions[1].mount"],

@@ -8,7 +8,7 @@ mod example;
 mod registration;
 
 pub use hardware::{Disk, Hardware, Nic, Transport, VolumeGroup};
-pub use plan::{DiskPlan, Fate, Plan};
+pub use plan::{DiskPlan, Fate, FileSystemFate, PartitionPlan, Plan, VolumeGroupPlan, VolumePlan};
 pub use registration::canonical;
 pub use status::{Phase, ServerStatus, Stage};
 

@@ -150,6 +150,7 @@ fn plan() -> Plan {
             serial: "S64GNE0R602394".into(),
             wwn: "eui.0025388b71b0a1c2".into(),
             size_bytes: 960_197_124_096,
+            transport: Some(Transport::Nvme),
             fate: Fate::Create,
             why: "The first NVMe disk of at least 200Gi.".into(),
             now: "empty".into(),
@@ -162,6 +163,7 @@ fn plan() -> Plan {
                 mount: Some("/boot/efi".into()),
                 ..Default::default()
             }],
+            ..Default::default()
         }],
         volume_group: Some(VolumeGroupPlan {
             name: "labvg".into(),

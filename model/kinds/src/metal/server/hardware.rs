@@ -323,6 +323,10 @@ pub struct VolumeGroup {
     /// What is not given to a volume, in bytes.
     #[schemars(range(min = 0))]
     pub free_bytes: i64,
+    /// Size of its extents in bytes; absent for LVM's own 4 MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub extent_bytes: Option<i64>,
     /// The disks and partitions it lies on, by the kernel's names at present, such as `nvme0n1p3`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]

@@ -1,0 +1,9 @@
+//! Plans, as tables of machines and what becomes of their disks.
+
+mod approval;
+mod machine;
+mod plans;
+mod properties;
+mod standing;
+mod steps;
+mod text;
