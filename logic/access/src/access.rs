@@ -123,6 +123,9 @@ impl Access {
     /// - Who has nothing to do with a kind at all hears that before any object is looked at ([`Verdict::Denied`]), and
     ///   learns nothing by it.
     ///
+    /// Only that a name is taken cannot be hidden: whoever may create an object and chooses the name of a hidden one hears
+    /// that it exists.
+    ///
     /// A change needs its action on the object as it was and on what it becomes, so that nobody moves a server, a role or
     /// a token into their reach or out of it, or grants what they do not hold.
     ///

@@ -30,8 +30,9 @@ pub struct RoleSpec {
     #[schemars(length(max = 1024))]
     pub description: Option<String>,
     /// What is permitted, each in the form `action:cloud:environment:server`. The action is `read`, `apply` (which includes
-    /// read), `destroy` (which includes apply) or `admin`; cloud, environment and server are names; `*` stands for any
-    /// one of them. `apply:baremetal:dev:*` lets its holder change every server of the environment dev on baremetal.
+    /// read), `destroy` (which includes apply) or `admin` (which includes destroy); cloud, environment and server are names;
+    /// `*` stands for any one of them, and is all that reaches what has none. `apply:baremetal:dev:*` lets its holder change
+    /// every server of the environment dev on baremetal.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "set"),
         inner(length(max = 512), regex(pattern = PERMISSION)))]
