@@ -1,0 +1,125 @@
+//! Files: boot answers made when they are asked for, everything else from the site's folder.
+
+use crate::Site;
+use lab_machine::boot::{self, Circumstances, grub, ipxe};
+use lab_machine::client::Platform;
+use lab_machine::program::{Language, ScriptPath};
+use lab_machine::timeline::{Event, Protocol as By, Transfer};
+use lab_netboot::files::{Asked, Content, Files, Outcome, Protocol};
+use lab_object::mac::MacAddress;
+use std::fs::File;
+use std::net::{IpAddr, Ipv4Addr};
+
+#[async_trait::async_trait]
+impl Files for Site {
+    async fn open(&self, asked: &Asked) -> Option<Content> {
+        if asked.path == "grub/grub.cfg" {
+            return Some(Content::Memory(grub::FIRST.into()));
+        }
+        if let Some(script) = ScriptPath::parse(&asked.path) {
+            return self.script(&script, asked).map(|text| Content::Memory(text.into()));
+        }
+        self.note(asked, Transfer::Began);
+        let path = self.settings.folder.join(&asked.path);
+        let opened = tokio::task::spawn_blocking(move || {
+            let file =
+                File::open(&path).ok().filter(|file| file.metadata().is_ok_and(|data| data.is_file()))?;
+            Content::of(file).ok()
+        });
+        opened.await.ok().flatten()
+    }
+
+    fn finished(&self, asked: &Asked, outcome: Outcome) {
+        let transfer = match outcome {
+            Outcome::Done { bytes } => Transfer::Done { bytes },
+            Outcome::NotFound => Transfer::NotFound,
+            Outcome::Aborted { .. } | Outcome::Unreadable => Transfer::Aborted,
+            Outcome::TimedOut { .. } => Transfer::TimedOut,
+            // UEFI asks for the size first; that is neither an end nor a failure.
+            Outcome::SizeAsked => return,
+        };
+        self.note(asked, transfer);
+    }
+}
+
+impl Site {
+    fn note(&self, asked: &Asked, outcome: Transfer) {
+        let mut known = self.knowledge.lock();
+        let named = ScriptPath::parse(&asked.path).map(|script| script.mac);
+        let IpAddr::V4(peer) = asked.peer.ip().to_canonical() else { return };
+        if let Some(mac) = named.or_else(|| known.by_address(peer)) {
+            let protocol = if asked.protocol == Protocol::Tftp { By::Tftp } else { By::Http };
+            known.record(
+                mac,
+                self.surroundings.now(),
+                Event::File { protocol, path: asked.path.clone(), outcome },
+            );
+        }
+    }
+
+    /// The boot answer for a machine; nothing where the answer is that there is nothing, or none can be made.
+    fn script(&self, script: &ScriptPath, asked: &Asked) -> Option<String> {
+        let now = self.surroundings.now();
+        let mut known = self.knowledge.lock();
+        // GRUB does not know the machine's UUID, but its firmware said it before.
+        let heard = known.machine(script.mac);
+        let uuid = script.uuid.clone().or_else(|| heard?.uuid.clone());
+        let platform = heard.and_then(|machine| machine.platform).unwrap_or(Platform::UefiX64);
+        let (recognition, server) = known.recognise(script.mac, uuid.as_deref());
+        let decision = boot::decide(&recognition, server);
+        let ip = self.facing(asked.peer.ip());
+        let address = self.address(ip);
+        let base = address.url("");
+        // Whoever asks from another machine's address may have the answer, but nothing that leads to secrets.
+        let IpAddr::V4(peer) = asked.peer.ip().to_canonical() else { return None };
+        let same = known.by_address(peer).is_none_or(|holder| holder == script.mac);
+        let token = same.then(|| self.surroundings.token());
+        let given = Circumstances {
+            server,
+            operating_system: known.operating_system(server),
+            mac: script.mac,
+            platform,
+            base: base.trim_end_matches('/'),
+            log_host: ip,
+            token: token.as_deref(),
+        };
+        let rendered = boot::start(decision.answer, &given).and_then(|start| match script.language {
+            Language::Ipxe => ipxe::render(&decision, &start, platform, given.base),
+            Language::Grub => grub::render(&decision, &start),
+        });
+        let name = recognition.server().map(str::to_owned);
+        match rendered {
+            Ok(rendered) => {
+                let machine = known.record(
+                    script.mac,
+                    now,
+                    Event::Booted { answer: decision.answer, why: decision.why },
+                );
+                machine.token = token.zip(name);
+                match rendered {
+                    ipxe::Rendered::Text(text) => Some(text),
+                    ipxe::Rendered::NotFound => None,
+                }
+            }
+            Err(error) => {
+                let why = format!("the boot answer cannot be made: {error}");
+                tracing::warn!(mac = %script.mac, %error, "no boot answer");
+                known.record(script.mac, now, Event::Unanswered { why });
+                None
+            }
+        }
+    }
+
+    /// Our address on the network that a peer is on; behind a router or relay, any of ours.
+    fn facing(&self, peer: IpAddr) -> Ipv4Addr {
+        let known = |address: &&Ipv4Addr| matches!(peer.to_canonical(), IpAddr::V4(peer) if peer.octets()[..3] == address.octets()[..3]);
+        let mut addresses = self.settings.addresses.values();
+        *addresses.clone().find(known).or_else(|| addresses.next()).unwrap_or(&Ipv4Addr::LOCALHOST)
+    }
+
+    /// The machine that an address belongs to.
+    pub fn machine_at(&self, address: IpAddr) -> Option<MacAddress> {
+        let IpAddr::V4(address) = address.to_canonical() else { return None };
+        self.knowledge.lock().by_address(address)
+    }
+}

@@ -1,0 +1,148 @@
+//! Real firmware in QEMU boots from the site over a tap interface: BIOS and UEFI, each up to its kernel. Needs root, QEMU, OVMF
+//! and Debian's iPXE, and is run by name: `cargo test -p lab-boot-site --test firmware -- --ignored --test-threads 1 --nocapture`.
+
+use jiff::Timestamp;
+use lab_boot_site::{Settings, Site, Surroundings};
+use lab_kinds::metal::Network;
+use lab_kinds::metal::network::{Dhcp, DhcpMode, DhcpRange, NetworkSpec};
+use lab_machine::timeline::Event;
+use lab_netboot::dhcp::{Socket, listen};
+use lab_netboot::{http, tftp};
+use lab_object::mac::MacAddress;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, UdpSocket};
+
+const MAC: MacAddress = MacAddress([0x52, 0x54, 0, 0, 0, 1]);
+
+struct Real;
+impl Surroundings for Real {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+    fn token(&self) -> String {
+        "for-tests-only".into()
+    }
+}
+
+/// An interface of this test, gone when it ends.
+struct Tap(&'static str);
+impl Tap {
+    fn new(name: &'static str) -> Self {
+        for arguments in [
+            vec!["tuntap", "add", name, "mode", "tap"],
+            vec!["address", "add", "10.9.0.1/24", "dev", name],
+            vec!["link", "set", name, "up"],
+        ] {
+            let status = Command::new("ip").args(&arguments).status().expect("ip is there");
+            assert!(status.success(), "ip {arguments:?}");
+        }
+        Self(name)
+    }
+}
+impl Drop for Tap {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["tuntap", "del", self.0, "mode", "tap"]).status();
+    }
+}
+
+struct Machine(Child);
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn machine(tap: &str, firmware: &[&str]) -> Machine {
+    let mut command = Command::new("qemu-system-x86_64");
+    command.args(["-accel", "tcg", "-m", "512", "-display", "none", "-serial", "none", "-monitor", "none"]);
+    command.args(["-uuid", "11223344-5566-7788-99aa-bbccddeeff00", "-boot", "n"]);
+    command.args(["-netdev", &format!("tap,id=n,ifname={tap},script=no,downscript=no")]);
+    command.args(firmware).stdin(Stdio::null());
+    Machine(command.spawn().expect("QEMU is there"))
+}
+
+/// Boots a machine and waits until it asks for its kernel.
+async fn boots(firmware: &[&str], program: &str) {
+    let tap = Tap::new("labtap0");
+    let folder = tempfile::tempdir().expect("there is room");
+    for name in ["undionly.kpxe", "snponly.efi"] {
+        std::fs::copy(format!("/usr/lib/ipxe/{name}"), folder.path().join(name)).expect("iPXE is installed");
+    }
+    let settings = Settings {
+        addresses: [(tap.0.into(), [10, 9, 0, 1].into())].into(),
+        http_port: 80,
+        folder: folder.path().into(),
+    };
+    let site = Arc::new(Site::new(settings, Arc::new(Real)));
+    let spec = NetworkSpec {
+        cidr: "10.9.0.0/24".parse().expect("it is a network"),
+        site: None,
+        vlan: None,
+        gateway: None,
+        dns: Vec::new(),
+        domain: None,
+        mtu: None,
+        dhcp: Dhcp {
+            mode: DhcpMode::Full,
+            ranges: vec![DhcpRange { start: [10, 9, 0, 50].into(), end: [10, 9, 0, 60].into() }],
+            ..Dhcp::beside_another()
+        },
+    };
+    site.with(|known| known.put_network(Network::new("rack", spec)));
+    let mut servers = tokio::task::JoinSet::new();
+    for port in [67, 4011] {
+        let socket = Socket::open(tap.0, port).expect("the port is free");
+        let site = site.clone();
+        servers.spawn(async move { listen(&socket, "labtap0".into(), &*site).await });
+    }
+    let socket = UdpSocket::bind("10.9.0.1:69").await.expect("the port is free");
+    servers.spawn(tftp::serve(socket, site.clone(), tftp::Settings::default()));
+    let listener = TcpListener::bind("10.9.0.1:80").await.expect("the port is free");
+    servers.spawn(http::serve(listener, site.clone(), http::Settings::default()));
+    let began = Instant::now();
+    let _machine = machine(tap.0, firmware);
+    let asks_for_kernel = |event: &Event| matches!(event, Event::File { path, .. } if path == "systems/discovery/amd64/vmlinuz");
+    let (mut reached, mut shown) = (false, 0);
+    while !reached && began.elapsed() < Duration::from_secs(240) {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        site.with(|known| {
+            let Some(machine) = known.machine(MAC) else { return };
+            for entry in machine.timeline.entries().skip(shown) {
+                println!("{:6.1} s {:?}", began.elapsed().as_secs_f32(), entry.event);
+                shown += 1;
+            }
+            reached = machine.timeline.entries().any(|entry| asks_for_kernel(&entry.event));
+        });
+    }
+    assert!(reached, "the machine did not ask for its kernel; {program} was its program");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs root and QEMU"]
+async fn bios() {
+    boots(&["-device", "virtio-net-pci,netdev=n,mac=52:54:00:00:00:01"], "undionly.kpxe").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs root and QEMU"]
+async fn uefi() {
+    let code = "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd";
+    let variables = "if=pflash,format=raw,snapshot=on,file=/usr/share/OVMF/OVMF_VARS_4M.fd";
+    let network = "virtio-net-pci,netdev=n,mac=52:54:00:00:00:01,romfile=";
+    let arguments = [
+        "-machine",
+        "q35",
+        "-drive",
+        code,
+        "-drive",
+        variables,
+        "-device",
+        network,
+        "-device",
+        "virtio-rng-pci",
+    ];
+    boots(&arguments, "snponly.efi").await;
+}
