@@ -3,14 +3,12 @@
 use crate::{document::Document, negotiate};
 use bytes::Bytes;
 use http::{HeaderMap, Response};
+// What is served is what permissions know of.
+use lab_access::review::{VERBS, verbs_of};
 use lab_kinds::{Kind, Registry, Subresource};
 use lab_object::{GroupVersionKind, Json};
 use serde_json::json;
 use std::collections::HashMap;
-
-/// What can be done with objects of a kind, in discovery's order.
-pub(crate) const VERBS: [&str; 8] =
-    ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
 /// The discovery documents of a registry, made once.
 pub struct Discovery {
@@ -126,12 +124,12 @@ pub(crate) fn subresource(
         version: version.into(),
         kind: kind.into(),
     };
-    match subresource {
-        Subresource::Status => (&["get", "patch", "update"], kind.gvk()),
-        Subresource::Scale { .. } => (&["get", "patch", "update"], named("autoscaling", "v1", "Scale")),
-        Subresource::Finalize => (&["update"], kind.gvk()),
-        Subresource::Token => (&["create"], named("authentication.k8s.io", "v1", "TokenRequest")),
-    }
+    let served = match subresource {
+        Subresource::Status | Subresource::Finalize => kind.gvk(),
+        Subresource::Scale { .. } => named("autoscaling", "v1", "Scale"),
+        Subresource::Token => named("authentication.k8s.io", "v1", "TokenRequest"),
+    };
+    (verbs_of(subresource), served)
 }
 
 fn api_group(group: &str, versions: &[&str]) -> Json {
