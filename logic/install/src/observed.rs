@@ -1,6 +1,5 @@
 //! The disks as they are now, and how one of them is recognised.
 
-use crate::sizes::said;
 use lab_kinds::metal::server::hardware::{Contents, FirmwareType, PartitionTable, Signature};
 use lab_kinds::metal::server::{Disk, DiskPlan, Server, Transport, VolumeGroup};
 use serde::{Deserialize, Serialize};
@@ -132,11 +131,6 @@ pub fn summary(contents: &Contents) -> String {
     };
     let said: Vec<_> = whole.into_iter().chain(divided).collect();
     if said.is_empty() { "empty".into() } else { said.join("; ") }
-}
-
-/// A disk's size as people are told it.
-pub fn size(disk: &Disk) -> String {
-    format!("{} bytes", said(disk.size_bytes).bytes)
 }
 
 #[cfg(test)]

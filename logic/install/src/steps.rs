@@ -237,7 +237,7 @@ pub fn steps(plan: &Plan) -> Vec<Step> {
     steps.add("check", Action::Check, Done::Never);
     match group.fate {
         Fate::Keep => steps.stands(group),
-        Fate::Create | Fate::Wipe => steps.from_nothing(disk, group),
+        Fate::Create | Fate::Wipe => steps.made_new(disk, group),
     }
     steps.volumes(plan, group);
     steps.file_systems(disk, group);
@@ -269,7 +269,7 @@ impl List<'_> {
         self.add("activateGroup", Action::ActivateGroup { name, uuid }, Done::Never);
     }
 
-    fn from_nothing(&mut self, disk: &DiskPlan, group: &VolumeGroupPlan) {
+    fn made_new(&mut self, disk: &DiskPlan, group: &VolumeGroupPlan) {
         let id = DiskId::from(disk);
         let uuid = hash::table_uuid(self.hash);
         self.add(

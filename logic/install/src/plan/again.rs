@@ -201,7 +201,8 @@ fn volumes(wanted: &Wanted, group: &VolumeGroup) -> Result<VolumeGroupPlan, Refu
     others.sort_by(|a, b| a.name.cmp(&b.name));
     planned.extend(others);
 
-    let kept: u64 = planned.iter().map(|v: &VolumePlan| bytes(v.size_bytes).div_ceil(extent)).sum();
+    let units = |volume: &VolumePlan| bytes(volume.size_bytes).div_ceil(extent);
+    let kept = planned.iter().map(units).fold(0, u64::saturating_add);
     let available = (bytes(group.size_bytes) / extent).saturating_sub(kept);
     let wishes: Vec<_> = anew.iter().map(|(v, _)| Wish::of(v.size, v.min_size, extent)).collect();
     let shares = share(available, &wishes).ok_or_else(|| {

@@ -22,7 +22,10 @@ fn hash(machine: &Machine) -> String {
 #[test]
 fn yesterdays_hash() {
     assert_eq!(hash(&machine()), "sha256:f37df94476bb91698778a7bfa65b54e993ba78223b6ce54ec9ceba7ee7da52b8");
-    assert_eq!(hash(&machine().installed()), "sha256:0");
+    assert_eq!(
+        hash(&machine().installed()),
+        "sha256:3d34a75a894e5e90b18a0c67688cfedea45a05d77518cfe67880dd836df1abac"
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Plans, as tables of machines and what becomes of their disks.
 
 mod approval;
+mod cut;
 mod machine;
 mod plans;
 mod properties;

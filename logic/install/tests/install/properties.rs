@@ -38,7 +38,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn machines()(
+    pub fn machines()(
         disks in disks(),
         role in prop::sample::select(vec![Vanilla, Worker, Infra, Labcontroller]),
         bios: bool,
