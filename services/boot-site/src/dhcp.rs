@@ -23,6 +23,10 @@ impl Answerer for Site {
             let machine = known.record(client.mac, now, asked);
             machine.uuid = client.uuid.clone().or_else(|| machine.uuid.take());
             machine.platform = client.platform.or(machine.platform);
+            let address = request.requested_address.or(request.client_address);
+            if let Some(address) = address.filter(|_| request.message == Message::Request) {
+                known.took(address, client.mac);
+            }
         }
         let decided = self.decide(&mut known, &request, &client, ip, received);
         let (reply, event) = match decided {

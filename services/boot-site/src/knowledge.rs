@@ -27,6 +27,8 @@ pub struct Knowledge {
     /// Leases by the names of their networks; stored and read back by whoever starts the site.
     pub leases: BTreeMap<String, Leases>,
     machines: HashMap<MacAddress, Machine>,
+    /// Addresses that booting machines took from other servers.
+    taken: HashMap<Ipv4Addr, MacAddress>,
 }
 
 /// A machine that was heard.
@@ -136,8 +138,18 @@ impl Knowledge {
         (pool, self.leases.entry(name).or_default())
     }
 
+    /// A machine said which address it takes or has, as it does also to other servers.
+    pub(crate) fn took(&mut self, address: Ipv4Addr, mac: MacAddress) {
+        // Somebody makes them up; what is true is said again at the next boot.
+        if self.taken.len() >= MACHINES {
+            self.taken.clear();
+        }
+        self.taken.insert(address, mac);
+    }
+
     /// The machine that has an address, or had it last.
     pub(crate) fn by_address(&self, address: Ipv4Addr) -> Option<MacAddress> {
-        self.leases.values().find_map(|leases| leases.last_holder(address))
+        let leased = self.leases.values().find_map(|leases| leases.last_holder(address));
+        leased.or_else(|| self.taken.get(&address).copied())
     }
 }

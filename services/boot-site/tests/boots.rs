@@ -164,9 +164,16 @@ async fn beside_another_server() {
     let offer = ask(&site, 1, &[]).expect("it is answered");
     assert_eq!((offer.your_address, offer.vendor_class.as_deref()), (None, Some("PXEClient")));
     assert_eq!(ask(&site, 3, &[(54, &[10, 9, 0, 2]), (50, &[10, 9, 0, 50])]), None);
+    // Files are known to be this machine's by the address that it took from the other server.
+    fetch(&site, "snponly.efi", [10, 9, 0, 50]).await.expect("it is there");
     site.with(|known| {
         let other = Event::AnsweredByOther { server: [10, 9, 0, 2].into() };
         let machine = known.machine(MAC).expect("it was heard");
-        assert!(machine.timeline.entries().any(|entry| entry.event == other), "{machine:?}");
+        let events: Vec<_> = machine.timeline.entries().map(|entry| &entry.event).collect();
+        assert!(events.contains(&&other), "{events:?}");
+        assert!(
+            matches!(events.last(), Some(Event::File { path, .. }) if path == "snponly.efi"),
+            "{events:?}"
+        );
     });
 }

@@ -6,7 +6,7 @@ use lab_boot_site::{Settings, Site, Surroundings};
 use lab_kinds::metal::Network;
 use lab_kinds::metal::network::{Dhcp, DhcpMode, DhcpRange, NetworkSpec};
 use lab_machine::timeline::Event;
-use lab_netboot::dhcp::{Socket, listen};
+use lab_netboot::dhcp::{Answerer, Received, Reply, Socket, listen};
 use lab_netboot::{http, tftp};
 use lab_object::mac::MacAddress;
 use std::process::{Child, Command, Stdio};
@@ -30,9 +30,12 @@ impl Surroundings for Real {
 struct Tap(&'static str);
 impl Tap {
     fn new(name: &'static str) -> Self {
+        // One that a run left behind which was killed.
+        drop(Self(name));
         for arguments in [
             vec!["tuntap", "add", name, "mode", "tap"],
             vec!["address", "add", "10.9.0.1/24", "dev", name],
+            vec!["address", "add", "10.9.0.2/24", "dev", name],
             vec!["link", "set", name, "up"],
         ] {
             let status = Command::new("ip").args(&arguments).status().expect("ip is there");
@@ -43,7 +46,8 @@ impl Tap {
 }
 impl Drop for Tap {
     fn drop(&mut self) {
-        let _ = Command::new("ip").args(["tuntap", "del", self.0, "mode", "tap"]).status();
+        let _ =
+            Command::new("ip").args(["tuntap", "del", self.0, "mode", "tap"]).stderr(Stdio::null()).status();
     }
 }
 
@@ -64,19 +68,27 @@ fn machine(tap: &str, firmware: &[&str]) -> Machine {
     Machine(command.spawn().expect("QEMU is there"))
 }
 
-/// Boots a machine and waits until it asks for its kernel.
-async fn boots(firmware: &[&str], program: &str) {
-    let tap = Tap::new("labtap0");
-    let folder = tempfile::tempdir().expect("there is room");
-    for name in ["undionly.kpxe", "snponly.efi"] {
-        std::fs::copy(format!("/usr/lib/ipxe/{name}"), folder.path().join(name)).expect("iPXE is installed");
+/// Somebody else's DHCP server: addresses, and nothing about booting.
+struct Plain(Site);
+impl Answerer for Plain {
+    fn answer(&self, received: &Received) -> Option<Reply> {
+        let reply = self.0.answer(received)?;
+        let none = Reply::new(reply.message, reply.server);
+        Some(Reply {
+            your_address: reply.your_address,
+            lease_seconds: reply.lease_seconds,
+            prefix: reply.prefix,
+            refusal: reply.refusal,
+            ..none
+        })
     }
-    let settings = Settings {
-        addresses: [(tap.0.into(), [10, 9, 0, 1].into())].into(),
-        http_port: 80,
-        folder: folder.path().into(),
-    };
-    let site = Arc::new(Site::new(settings, Arc::new(Real)));
+    fn overheard(&self, _: &Received) {}
+    fn not_sent(&self, received: &Received, why: &(dyn std::error::Error + 'static)) {
+        self.0.not_sent(received, why);
+    }
+}
+
+fn network(mode: DhcpMode) -> Network {
     let spec = NetworkSpec {
         cidr: "10.9.0.0/24".parse().expect("it is a network"),
         site: None,
@@ -86,17 +98,39 @@ async fn boots(firmware: &[&str], program: &str) {
         domain: None,
         mtu: None,
         dhcp: Dhcp {
-            mode: DhcpMode::Full,
+            mode,
             ranges: vec![DhcpRange { start: [10, 9, 0, 50].into(), end: [10, 9, 0, 60].into() }],
             ..Dhcp::beside_another()
         },
     };
-    site.with(|known| known.put_network(Network::new("rack", spec)));
+    Network::new("rack", spec)
+}
+
+fn site(address: [u8; 4], folder: &std::path::Path, mode: DhcpMode) -> Site {
+    let addresses = [("labtap0".into(), address.into())].into();
+    let site = Site::new(Settings { addresses, http_port: 80, folder: folder.into() }, Arc::new(Real));
+    site.with(|known| known.put_network(network(mode)));
+    site
+}
+
+/// Boots a machine and waits until it asks for its kernel.
+async fn boots(firmware: &[&str], mode: DhcpMode) {
+    let tap = Tap::new("labtap0");
+    let folder = tempfile::tempdir().expect("there is room");
+    for name in ["undionly.kpxe", "snponly.efi"] {
+        std::fs::copy(format!("/usr/lib/ipxe/{name}"), folder.path().join(name)).expect("iPXE is installed");
+    }
+    let site = Arc::new(site([10, 9, 0, 1], folder.path(), mode));
     let mut servers = tokio::task::JoinSet::new();
     for port in [67, 4011] {
         let socket = Socket::open(tap.0, port).expect("the port is free");
         let site = site.clone();
         servers.spawn(async move { listen(&socket, "labtap0".into(), &*site).await });
+    }
+    if mode == DhcpMode::Proxy {
+        let socket = Socket::open(tap.0, 67).expect("the port is shared");
+        let other = Plain(self::site([10, 9, 0, 2], std::path::Path::new("/nowhere"), DhcpMode::Full));
+        servers.spawn(async move { listen(&socket, "labtap0".into(), &other).await });
     }
     let socket = UdpSocket::bind("10.9.0.1:69").await.expect("the port is free");
     servers.spawn(tftp::serve(socket, site.clone(), tftp::Settings::default()));
@@ -117,32 +151,62 @@ async fn boots(firmware: &[&str], program: &str) {
             reached = machine.timeline.entries().any(|entry| asks_for_kernel(&entry.event));
         });
     }
-    assert!(reached, "the machine did not ask for its kernel; {program} was its program");
+    assert!(reached, "the machine did not ask for its kernel");
+}
+
+const BIOS: &[&str] = &["-device", "virtio-net-pci,netdev=n,mac=52:54:00:00:00:01"];
+const UEFI: &[&str] = &[
+    "-machine",
+    "q35",
+    "-drive",
+    "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd",
+    "-drive",
+    "if=pflash,format=raw,snapshot=on,file=/usr/share/OVMF/OVMF_VARS_4M.fd",
+    "-device",
+    "virtio-net-pci,netdev=n,mac=52:54:00:00:00:01,romfile=",
+    "-device",
+    "virtio-rng-pci",
+];
+/// UEFI that boots by HTTP at once.
+const UEFI_HTTP: &[&str] = &[
+    "-fw_cfg",
+    "name=opt/org.tianocore/IPv4PXESupport,string=n",
+    "-fw_cfg",
+    "name=opt/org.tianocore/IPv6PXESupport,string=n",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs root and QEMU"]
+async fn bios_full() {
+    boots(BIOS, DhcpMode::Full).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs root and QEMU"]
-async fn bios() {
-    boots(&["-device", "virtio-net-pci,netdev=n,mac=52:54:00:00:00:01"], "undionly.kpxe").await;
+async fn bios_proxy() {
+    boots(BIOS, DhcpMode::Proxy).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs root and QEMU"]
-async fn uefi() {
-    let code = "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd";
-    let variables = "if=pflash,format=raw,snapshot=on,file=/usr/share/OVMF/OVMF_VARS_4M.fd";
-    let network = "virtio-net-pci,netdev=n,mac=52:54:00:00:00:01,romfile=";
-    let arguments = [
-        "-machine",
-        "q35",
-        "-drive",
-        code,
-        "-drive",
-        variables,
-        "-device",
-        network,
-        "-device",
-        "virtio-rng-pci",
-    ];
-    boots(&arguments, "snponly.efi").await;
+async fn uefi_full() {
+    boots(UEFI, DhcpMode::Full).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs root and QEMU"]
+async fn uefi_proxy() {
+    boots(UEFI, DhcpMode::Proxy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs root and QEMU"]
+async fn uefi_http_full() {
+    boots(&[UEFI, UEFI_HTTP].concat(), DhcpMode::Full).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs root and QEMU"]
+async fn uefi_http_proxy() {
+    boots(&[UEFI, UEFI_HTTP].concat(), DhcpMode::Proxy).await;
 }
