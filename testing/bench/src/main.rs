@@ -3,6 +3,7 @@
 
 use clap::{Parser, Subcommand};
 
+mod access;
 mod api;
 mod cli;
 mod figures;
@@ -18,6 +19,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Name {
+    /// What permissions cost: decisions and filtered lists.
+    Access(access::Options),
     /// Writes, lists, watches and start of labd, beside etcd.
     Api(api::Options),
     /// Whole runs of labctl, beside kubectl.
@@ -27,6 +30,7 @@ enum Name {
 fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     match Arguments::parse().name {
+        Name::Access(options) => runtime.block_on(access::run(&options)),
         Name::Api(options) => runtime.block_on(api::run(&options)),
         Name::Cli(options) => runtime.block_on(cli::run(&options)),
     }
