@@ -43,7 +43,8 @@ impl Running {
     async fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let store = Embedded::open(&dir.path().join("store"), lab_store::Options::default()).unwrap();
-        let server = ApiServer::new(lab_kinds::registry(), Arc::new(store) as Arc<dyn Store>, Options::default());
+        let server =
+            ApiServer::new(lab_kinds::registry(), Arc::new(store) as Arc<dyn Store>, Options::default());
         let authority = Authority::load_or_create(&dir.path().join("pki"), SystemTime::now()).unwrap();
         let serving = authority.issue_server(&ServerNames::of_api_server(), lifetime()).unwrap();
         let shown = Arc::new(ServingCertificate::new(&serving).unwrap());
@@ -67,7 +68,8 @@ impl Running {
         let mut roots = RootCertStore::empty();
         roots.add(self.authority.certificate().clone()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let builder =
+            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
         let builder = builder.with_root_certificates(roots);
         let mut config = match client {
             Some(issued) => {
@@ -130,7 +132,8 @@ async fn a_long_list_arrives_whole() {
     let lab = Running::new().await;
     lab.create("/api/v1/namespaces", serde_json::json!({"metadata": {"name": "default"}})).await;
     for i in 0..300 {
-        let object = serde_json::json!({"metadata": {"name": format!("m{i:03}")}, "data": {"k": "x".repeat(i * 7)}});
+        let object =
+            serde_json::json!({"metadata": {"name": format!("m{i:03}")}, "data": {"k": "x".repeat(i * 7)}});
         lab.create("/api/v1/namespaces/default/configmaps", object).await;
     }
     let admin = lab.admin();
