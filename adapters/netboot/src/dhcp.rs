@@ -1,6 +1,6 @@
 //! DHCP for IPv4 (RFC 2131) as booting machines speak it.
 //!
-//! [`packet`] reads requests and writes answers, [`socket`] moves them, [`listen`] ties the two to whoever decides.
+//! [`packet`] reads requests and writes answers, [`socket`] moves them, [`mod@listen`] ties the two to whoever decides.
 
 pub mod listen;
 pub mod packet;

@@ -3,7 +3,10 @@
 
 use anyhow::Context;
 use lab_client::{Client, WriteParams};
-use lab_kinds::{core::{Namespace, namespace}, metal::DiskLayout};
+use lab_kinds::{
+    core::{Namespace, namespace},
+    metal::DiskLayout,
+};
 use lab_object::{ObjectMeta, Resource};
 
 /// Creates what is missing, and what a new store comes with. What is there is left as it is.
