@@ -1,6 +1,6 @@
 //! Why a machine went quiet: rules over its timeline that name the likely cause and what to do.
 //!
-//! A rule looks at how far the newest boot came ([`attempt`]). The rules stand in the order of a boot's steps, and
+//! A rule looks at how far the newest boot came (`attempt`). The rules stand in the order of a boot's steps, and
 //! the last step reached decides.
 
 mod attempt;

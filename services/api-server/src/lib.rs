@@ -1,6 +1,6 @@
 //! HTTP over admission and store: read, write, watch, patch, discovery, tables, OpenAPI.
 //!
-//! [`ApiServer::handle`] answers one request; [`serve`] lets them in from the network. A request is read by
+//! [`ApiServer::handle`] answers one request; [`mod@serve`] lets them in from the network. A request is read by
 //! [`request`], admitted by its
 //! [`authorizer`], and carried out for its kind by what the registry says of it.
 

@@ -117,7 +117,7 @@ impl Bench<'_> {
 
     /// The mean processor time of a run. The kernel counts it in ticks of 10 ms, so only the sum of many runs says much.
     fn processor(&self, what: &str, arguments: &[&str]) -> anyhow::Result<Row> {
-        let mut of = |program: &Path| -> anyhow::Result<f64> {
+        let of = |program: &Path| -> anyhow::Result<f64> {
             let runs = self.options.runs.max(50);
             let before = children_ticks()?;
             for _ in 0..runs {
