@@ -14,11 +14,14 @@ pub struct Options {
     /// Install without asking.
     #[arg(long, short)]
     pub yes: bool,
+    /// Also what only benchmarks and tests run by name need.
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// Installs what is missing, after asking when a person is there to be asked.
 pub fn install(root: &Path, options: &Options) -> anyhow::Result<()> {
-    let missing: Vec<String> = listed(root)?.into_iter().filter(|p| !installed(p)).collect();
+    let missing: Vec<String> = listed(root, options.all)?.into_iter().filter(|p| !installed(p)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -32,11 +35,15 @@ pub fn install(root: &Path, options: &Options) -> anyhow::Result<()> {
     apt(&arguments)
 }
 
-fn listed(root: &Path) -> anyhow::Result<Vec<String>> {
+fn listed(root: &Path, all: bool) -> anyhow::Result<Vec<String>> {
     let path = root.join("xtask/system-packages.txt");
     let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    let names = text.lines().filter_map(|line| line.split('#').next()?.split_whitespace().next());
-    Ok(names.map(String::from).collect())
+    let lines = text.lines().filter_map(|line| line.split('#').next());
+    let wanted = lines.filter_map(|line| match line.trim().strip_prefix('?') {
+        Some(by_name) => all.then_some(by_name.trim()),
+        None => Some(line.trim()),
+    });
+    Ok(wanted.filter(|name| !name.is_empty()).map(String::from).collect())
 }
 
 fn installed(package: &str) -> bool {
