@@ -6,6 +6,7 @@ use std::{fs, path::Path, process::Command};
 
 /// What to measure.
 #[derive(clap::Args)]
+#[group(skip)]
 pub struct Options {
     /// Name of the benchmark: api.
     name: String,

@@ -49,3 +49,15 @@ fn main() -> anyhow::Result<()> {
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository").to_path_buf()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Arguments;
+    use clap::CommandFactory;
+
+    /// clap finds contradictions among arguments only when a command is first parsed.
+    #[test]
+    fn every_chore_can_be_parsed() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -10,6 +10,7 @@ use std::{
 
 /// How to install.
 #[derive(clap::Args, Default, Clone)]
+#[group(skip)]
 pub struct Options {
     /// Install without asking.
     #[arg(long, short)]

@@ -10,6 +10,7 @@ use std::{
 
 /// What to run.
 #[derive(clap::Args)]
+#[group(skip)]
 pub struct Options {
     #[command(flatten)]
     packages: packages::Options,

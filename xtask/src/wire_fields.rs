@@ -15,6 +15,7 @@ use std::{
 
 /// Where the sources are.
 #[derive(clap::Args)]
+#[group(skip)]
 pub struct Options {
     /// The unpacked Go module k8s.io/api.
     api: PathBuf,
