@@ -2,7 +2,6 @@
 
 use crate::approval::losses;
 use crate::choose::transport;
-use crate::hash::is_worked_on;
 use crate::observed::DiskId;
 use crate::plan::role_name;
 use crate::sizes::{bytes, said};
@@ -48,7 +47,7 @@ fn heading(plan: &Plan) -> String {
 }
 
 fn of_disk(disk: &DiskPlan) -> String {
-    let mut text = format!("{}  {}\n", disk.name, disk_fate(disk));
+    let mut text = format!("{}  {}\n", disk.name, fate(disk.fate));
     let mut line = |name: &str, value: &str| {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "  {name:<9} {value}");
@@ -64,17 +63,11 @@ fn of_disk(disk: &DiskPlan) -> String {
     text
 }
 
-/// The fate of a disk in a word, which for one that is installed again is neither.
-pub fn disk_fate(disk: &DiskPlan) -> &'static str {
-    match disk.fate {
-        Fate::Keep if is_worked_on(disk) => "install again",
-        other => fate(other),
-    }
-}
-
-fn fate(fate: Fate) -> &'static str {
+/// A fate in a word or two.
+pub fn fate(fate: Fate) -> &'static str {
     match fate {
         Fate::Keep => "keep",
+        Fate::Again => "install again",
         Fate::Create => "create",
         Fate::Wipe => "wipe",
     }

@@ -1,11 +1,12 @@
 //! What a plan is approved by, and the identifiers of all that it makes.
 //!
-//! # The canonical form, version 1
+//! # The canonical form, version 2
 //!
 //! The hash is SHA-256 over lines `name=length:value` and a newline, where `length` counts the value's bytes, so that no
 //! value can pass for another field. The first line names the form and its version. In this order:
 //!
-//! - the machine's UUID, the reprovision number, the operating system, the layout, role and firmware;
+//! - the machine's UUID, the reprovision number, the operating system and its image's checksum, the layout, role
+//!   and firmware;
 //! - every disk that belongs to the machine (neither removable nor USB nor on the network, unless it is taken), sorted by
 //!   WWN, serial, size and contents: its identity, size, fate, all that was seen on it, and all that its partitions will
 //!   be;
@@ -25,7 +26,7 @@ use sha2::{Digest, Sha256};
 use std::fmt::{Display, Write};
 
 /// The form's name and version; another version yields other hashes, so that every plan needs approval again.
-pub const FORM: &str = "lab-disk-plan/1";
+pub const FORM: &str = "lab-disk-plan/2";
 
 /// The hash of a plan: `sha256:` and 64 hexadecimal digits. It does not look at `plan.hash`.
 pub fn of(plan: &Plan) -> String {
@@ -39,6 +40,7 @@ pub fn canonical(plan: &Plan) -> String {
     form.put("machine", plan.machine.as_deref().unwrap_or_default());
     form.put("reprovision", plan.reprovision.unwrap_or_default());
     form.put("operatingSystem", &plan.operating_system);
+    form.put("image", plan.image.as_deref().unwrap_or_default());
     form.put("layout", &plan.layout);
     form.put("role", plan.role.map(role_name).unwrap_or_default());
     form.put("firmware", plan.firmware.map(firmware).unwrap_or_default());
@@ -64,7 +66,7 @@ pub fn matters(disk: &DiskPlan) -> bool {
 
 /// Whether the plan does anything to the disk.
 pub fn is_worked_on(disk: &DiskPlan) -> bool {
-    disk.fate != Fate::Keep || !disk.partitions.is_empty()
+    disk.fate != Fate::Keep
 }
 
 /// Lines of `name=length:value`.
@@ -195,6 +197,7 @@ fn firmware(firmware: FirmwareType) -> &'static str {
 fn fate(fate: Fate) -> &'static str {
     match fate {
         Fate::Keep => "keep",
+        Fate::Again => "again",
         Fate::Create => "create",
         Fate::Wipe => "wipe",
     }

@@ -15,6 +15,7 @@ use crate::sizes::{self, EXTENT, MIB, Wish, bytes};
 use lab_kinds::metal::disk_layout::{
     DiskLayout, DiskLayoutSpec, FileSystem, LayoutPartition, OnReprovision, Volume,
 };
+use lab_kinds::metal::operating_system::{OperatingSystem, Purpose};
 use lab_kinds::metal::server::hardware::{Contents, FirmwareType};
 use lab_kinds::metal::server::{
     Disk, DiskPlan, DiskSelector, Fate, FileSystemFate, MachineRole, Plan, Server, VolumeGroup, VolumePlan,
@@ -33,12 +34,18 @@ pub const PHYSICAL_VOLUME: &str = "LVM2_member";
 
 /// Makes the plan of a machine, or says why there is none.
 ///
-/// `layout` is the DiskLayout that `spec.install.layout` names; a machine without a role is `vanilla`. The order of what
+/// `system` and `layout` are the objects that `spec.install` names; a machine without a role is `vanilla`. The order of what
 /// was observed does not matter. `made_at` is left for the caller, who has a clock.
-pub fn plan(server: &Server, layout: &DiskLayout, observed: &Observed) -> Result<Plan, Refusal> {
+pub fn plan(
+    server: &Server,
+    system: &OperatingSystem,
+    layout: &DiskLayout,
+    observed: &Observed,
+) -> Result<Plan, Refusal> {
     let wanted = Wanted::of(server, layout, observed.firmware)?;
     let choice = choose::choose(&wanted, observed)?;
     let mut plan = empty(server, observed, Some(choice.disk));
+    plan.image = system.artefact(Purpose::Image).map(|image| image.checksum.clone());
     plan.tmpfs.clone_from(&layout.spec.tmpfs);
     for disk in sorted(observed.disks) {
         let mut planned = seen(disk);

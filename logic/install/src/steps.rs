@@ -236,7 +236,7 @@ pub fn steps(plan: &Plan) -> Vec<Step> {
     let mut steps = List { steps: Vec::new(), hash };
     steps.add("check", Action::Check, Done::Never);
     match group.fate {
-        Fate::Keep => steps.stands(group),
+        Fate::Keep | Fate::Again => steps.stands(group),
         Fate::Create | Fate::Wipe => steps.made_new(disk, group),
     }
     steps.volumes(plan, group);

@@ -92,6 +92,7 @@ pub fn refused(server: &Server, why: &str) -> Failure {
 fn fate(fate: Fate) -> &'static str {
     match fate {
         Fate::Keep => "keep",
+        Fate::Again => "install again",
         Fate::Create => "create",
         Fate::Wipe => "wipe",
     }

@@ -30,6 +30,7 @@ pub fn divide(
     number: i32,
     planned: &mut DiskPlan,
 ) -> Result<VolumeGroupPlan, Refusal> {
+    planned.fate = Fate::Again;
     planned.partitions = partitions(wanted, disk, group, number)?;
     volumes(wanted, group)
 }

@@ -4,7 +4,9 @@ use lab_install::observed::Observed;
 use lab_install::plan::{self, BIOS_BOOT, EFI_SYSTEM, LINUX, LVM};
 use lab_install::refusal::Refusal;
 use lab_install::standing::{Changed, Standing, still_holds};
+use lab_kinds::Define;
 use lab_kinds::metal::disk_layout::DiskLayout;
+use lab_kinds::metal::operating_system::OperatingSystem;
 use lab_kinds::metal::server::hardware::{
     Contents, FirmwareType, LogicalVolume, Partition, PartitionTable, Signature,
 };
@@ -20,6 +22,7 @@ pub use lab_kinds::metal::server::MachineRole::{Infra, Labcontroller, Vanilla, W
 #[derive(Debug, Clone)]
 pub struct Machine {
     pub server: Server,
+    pub system: OperatingSystem,
     pub layout: DiskLayout,
     pub disks: Vec<Disk>,
     pub groups: Vec<VolumeGroup>,
@@ -40,7 +43,7 @@ impl Machine {
         });
         server.status.uuid = Some("4c4c4544-0042-3510-8054-b4c04f564433".into());
         let (layout, firmware) = (DiskLayout::labvg(), FirmwareType::Uefi);
-        Self { server, layout, disks, groups: Vec::new(), firmware }
+        Self { server, system: OperatingSystem::example(), layout, disks, groups: Vec::new(), firmware }
     }
 
     pub fn bios(mut self) -> Self {
@@ -62,7 +65,7 @@ impl Machine {
     }
 
     pub fn try_plan(&self) -> Result<Plan, Refusal> {
-        plan::plan(&self.server, &self.layout, &self.observed())
+        plan::plan(&self.server, &self.system, &self.layout, &self.observed())
     }
 
     #[track_caller]
@@ -87,7 +90,7 @@ impl Machine {
             member_of: member_of.into(),
             ..Signature::default()
         };
-        if planned.fate != Fate::Keep {
+        if planned.fate != Fate::Again {
             disk.contents.uuid = lab_install::hash::table_uuid(&hash);
             self.groups.retain(|g| !g.devices.iter().any(|d| d.starts_with(&planned.name)));
         }
@@ -208,7 +211,7 @@ pub fn short(plan: &Plan) -> Vec<String> {
         format!("{name} {size} {fate} {}", mount.as_deref().unwrap_or("-"))
     };
     for disk in &plan.disks {
-        lines.push(format!("{}: {}", disk.name, lab_install::describe::disk_fate(disk)));
+        lines.push(format!("{}: {}", disk.name, lab_install::describe::fate(disk.fate)));
         for p in &disk.partitions {
             lines.push(line(&p.name, p.size_bytes, &p.mount, word(p.file_system_fate, p.fate)));
         }

@@ -98,7 +98,7 @@ fn writes_nothing_kept(plan: &Plan) -> Result<(), TestCaseError> {
     for disk in &plan.disks {
         let id = DiskId::from(disk);
         let table = written.contains(&Target::Disk(id.clone()));
-        prop_assert_eq!(table, disk.fate != Fate::Keep);
+        prop_assert_eq!(table, matches!(disk.fate, Fate::Create | Fate::Wipe));
         for partition in &disk.partitions {
             let opened = written.contains(&Target::Partition(id.clone(), partition.number));
             let kept = match partition.file_system_fate {

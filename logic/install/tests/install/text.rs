@@ -19,11 +19,11 @@ fn tables_of_file_systems() {
         "
 # Written by the installation. Partitions by file system, volumes by name.
 /dev/labvg/root                            /                  xfs    defaults                                0 0
-UUID=6c4aa7cb-ace5-86ee-b90a-9bcf4cfb09ef  /boot              ext4   defaults                                0 2
+UUID=ee1cbc00-3523-86c3-a2e0-8eb7445c1d7d  /boot              ext4   defaults                                0 2
 /dev/labvg/home                            /home              xfs    defaults                                0 0
 /dev/labvg/srv                             /srv               xfs    noatime,nodev                           0 0
 /dev/labvg/var                             /var               xfs    defaults                                0 0
-UUID=BFC2-D6B5                             /boot/efi          vfat   umask=0077                              0 2
+UUID=5A82-007D                             /boot/efi          vfat   umask=0077                              0 2
 /dev/labvg/log                             /var/log           xfs    defaults                                0 0
 /dev/labvg/longhorn                        /var/lib/longhorn  xfs    defaults                                0 0
 /dev/labvg/swap                            none               swap   sw                                      0 0

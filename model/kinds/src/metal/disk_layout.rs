@@ -285,6 +285,7 @@ fn validate(new: &Json, _: Option<&Json>) -> Vec<FieldError> {
     for (at, partition) in spec.partitions.iter().enumerate() {
         let place = format!("spec.partitions[{at}]");
         errors.extend(min_size_error(&place, Some(partition.size), partition.min_size));
+        errors.extend(preserve_error(&place, &partition.mount, partition.on_reprovision));
     }
     for (at, volume) in spec.volumes.iter().enumerate() {
         errors.extend(volume_errors(&format!("spec.volumes[{at}]"), volume));
@@ -321,11 +322,23 @@ fn volume_errors(place: &str, volume: &Volume) -> Vec<FieldError> {
         (FileSystem::Swap, None) | (_, Some(_)) => {}
         (_, None) => errors.push(FieldError::required(mount(), "a file system is mounted somewhere")),
     }
-    if volume.on_reprovision == OnReprovision::Preserve && volume.mount.as_deref() == Some("/") {
-        let why = "the root file system cannot outlive a new installation; choose recreate";
-        errors.push(FieldError::invalid(format!("{place}.onReprovision"), &"preserve".into(), why));
+    if let Some(mount) = &volume.mount {
+        errors.extend(preserve_error(place, mount, volume.on_reprovision));
     }
     errors
+}
+
+/// The system's own files come anew with each installation, and cannot where nothing may be written.
+fn preserve_error(place: &str, mount: &str, on_reprovision: OnReprovision) -> Option<FieldError> {
+    // Below these, everything is the system's. `/var` holds the list of its packages; below it, data may stand.
+    let below = |folder: &str| {
+        mount.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let own = ["/bin", "/boot", "/efi", "/etc", "/lib", "/lib64", "/sbin", "/usr"].into_iter().any(below);
+    let of_system = (own && !below("/usr/local")) || matches!(mount, "/" | "/var" | "/var/lib");
+    let why = "what stands here comes with the system and cannot outlive a new installation; choose recreate or reuse";
+    (on_reprovision == OnReprovision::Preserve && of_system)
+        .then(|| FieldError::invalid(format!("{place}.onReprovision"), &"preserve".into(), why))
 }
 
 /// What is wrong on machines of one role: no root, two file systems at one place, two volumes that take the rest.
@@ -401,6 +414,19 @@ mod tests {
             &["spec.volumes[0].onReprovision"],
         );
         check(with(volume("a", "/", json!({}))), &["spec.volumes[1].mount"]);
+        for (mount, allowed) in [
+            ("/boot", false),
+            ("/boot/efi", false),
+            ("/usr", false),
+            ("/usr/share", false),
+            ("/var", false),
+            ("/usr/local", true),
+            ("/usr2", true),
+            ("/var/lib/longhorn", true),
+        ] {
+            let fields: &[&str] = if allowed { &[] } else { &["spec.volumes[1].onReprovision"] };
+            check(with(volume("a", mount, json!({"onReprovision": "preserve"}))), fields);
+        }
         check(with(volume("a", "/a/../b", json!({}))), &["spec.volumes[1].mount"]);
         check(with(volume("a", "/a", json!({"fileSystem": "swap"}))), &["spec.volumes[1].mount"]);
         check(with(volume("a", "/a", json!({"mount": null}))), &["spec.volumes[1].mount"]);

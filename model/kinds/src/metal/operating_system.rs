@@ -183,6 +183,11 @@ impl OperatingSystem {
             status: OperatingSystemStatus::default(),
         }
     }
+
+    /// The first artefact that is for this.
+    pub fn artefact(&self, purpose: Purpose) -> Option<&Artefact> {
+        self.spec.artefacts.iter().find(|artefact| artefact.purpose == purpose)
+    }
 }
 
 impl Define for OperatingSystem {

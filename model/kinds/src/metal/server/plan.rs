@@ -36,6 +36,11 @@ pub struct Plan {
     /// Name of the OperatingSystem object.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub operating_system: String,
+    /// Checksum of the operating system's image: `sha256:` and 64 hexadecimal digits. Absent for one that its
+    /// distribution's installer installs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
+    pub image: Option<String>,
     /// Name of the DiskLayout object.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub layout: String,
@@ -72,10 +77,11 @@ pub struct Plan {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Fate {
-    /// It stays as it is. A disk without partitions in the plan is not opened for writing at all; of a disk that is
-    /// installed again, the partition table stays, and each of its parts has its own fate.
+    /// It stays as it is, and is not opened for writing.
     #[default]
     Keep,
+    /// A disk is installed again: its partition table stays, and each of its parts has its own fate.
+    Again,
     /// It is made new, where nothing was.
     Create,
     /// What is there is lost; something new may take its place.
