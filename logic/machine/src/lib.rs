@@ -1,7 +1,8 @@
 //! A machine that boots: pure decisions over what it said, what is wanted of it, and the time.
 //!
 //! [`client`] reads who asks, [`recognise`] finds the Server it is, [`offer`] decides what DHCP tells it, [`lease`] which
-//! address it gets, [`boot`] what it is given to start, and [`timeline`] with [`silence`] why it stopped.
+//! address it gets, [`boot`] what it is given to start, and [`timeline`] with [`silence`] why it stopped. [`serving`] says which
+//! networks are served at all, and [`sighting`] what is reported of a machine.
 
 pub mod boot;
 pub mod client;
@@ -9,6 +10,8 @@ pub mod lease;
 pub mod offer;
 pub mod program;
 pub mod recognise;
+pub mod serving;
+pub mod sighting;
 pub mod silence;
 pub mod timeline;
 pub mod uuid;

@@ -4,7 +4,7 @@ use super::{NoAddress, Pool, Verdict};
 use jiff::Timestamp;
 use lab_object::mac::MacAddress;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 
 /// How long an address is held for a client that was offered it. UEFI firmware collects offers for up to 4 s.
@@ -20,6 +20,8 @@ const VERSION: u32 = 1;
 pub struct Leases {
     by_address: BTreeMap<Ipv4Addr, Lease>,
     by_mac: HashMap<MacAddress, Ipv4Addr>,
+    /// Addresses whose leases changed since they were last taken to be stored.
+    changed: BTreeSet<Ipv4Addr>,
 }
 
 /// An address and who has it.
@@ -86,7 +88,7 @@ impl TryFrom<Stored> for Leases {
             return Err(UnknownVersion { found: stored.version });
         }
         let mut table = Self::default();
-        stored.leases.into_iter().for_each(|lease| table.put(lease));
+        stored.leases.into_iter().for_each(|lease| table.restore(lease));
         Ok(table)
     }
 }
@@ -166,7 +168,25 @@ impl Leases {
     pub fn release(&mut self, mac: MacAddress, address: Ipv4Addr, now: Timestamp) {
         if let Some(lease) = self.by_address.get_mut(&address).filter(|lease| lease.mac == mac) {
             lease.until = lease.until.min(now.as_second());
+            self.changed.insert(address);
         }
+    }
+
+    /// Puts a stored lease back. Of several for one address or one client the last one holds.
+    pub fn restore(&mut self, lease: Lease) {
+        self.put(lease);
+        self.changed.remove(&lease.address);
+    }
+
+    /// The leases that changed since they were last taken. What is only offered is not among them: nobody relies on it.
+    pub fn take_changed(&mut self) -> Vec<Lease> {
+        let changed = std::mem::take(&mut self.changed);
+        changed.iter().filter_map(|address| self.by_address.get(address).copied()).collect()
+    }
+
+    /// The address that a client has, or had last.
+    pub fn of(&self, mac: MacAddress) -> Option<Ipv4Addr> {
+        self.by_mac.get(&mac).copied()
     }
 
     /// Who has an address at present.
@@ -238,6 +258,9 @@ impl Leases {
 
     /// One address has one client, and one client one address.
     fn put(&mut self, lease: Lease) {
+        if lease.state != State::Offered {
+            self.changed.insert(lease.address);
+        }
         if let Some(before) = self.by_address.insert(lease.address, lease) {
             self.forget(before.mac, lease.address);
         }

@@ -4,11 +4,14 @@ use crate::client::{Class, Message};
 use crate::offer::Form;
 use crate::program::{PROGRAMS, ScriptPath};
 use crate::timeline::{Entry, Event, Timeline, Transfer};
-use lab_kinds::metal::server::status::{BootAnswer, StageOutcome};
+use jiff::Timestamp;
+use lab_kinds::metal::server::status::{BootAnswer, BootStep, StageOutcome};
 
 /// What a machine did since its firmware began to boot.
 #[derive(Debug, Clone, Default)]
 pub struct Attempt {
+    /// When it began.
+    pub began: Option<Timestamp>,
     /// The firmware that asked.
     pub firmware: Option<Class>,
     /// The form in which the firmware was answered last.
@@ -56,11 +59,25 @@ impl Attempt {
     pub fn of(timeline: &Timeline) -> Option<Self> {
         let entries: Vec<&Entry> = timeline.entries().collect();
         let begin = beginning(&entries);
-        let mut attempt = Self::default();
+        let mut attempt = Self { began: entries.get(begin).map(|entry| entry.first), ..Self::default() };
         for entry in entries.get(begin..)? {
             attempt.see(&entry.event);
         }
         (!entries.is_empty()).then_some(attempt)
+    }
+
+    /// The furthest step that was seen.
+    pub fn step(&self) -> BootStep {
+        match self {
+            Self { heartbeat: true, .. } | Self { stage: Some(_), .. } => BootStep::Heard,
+            Self { answer: Some(BootAnswer::Local), .. } => BootStep::Local,
+            Self { system_files: 2.., .. } => BootStep::Started,
+            Self { answer: Some(_), .. } | Self { script: true, .. } => BootStep::Told,
+            Self { ipxe_asked: true, .. } | Self { grub_asked: true, .. } => BootStep::Loader,
+            Self { last_file: Some(_), .. } => BootStep::Program,
+            Self { firmware_form: Some(_), .. } | Self { ipxe_form: Some(_), .. } => BootStep::Answered,
+            _ => BootStep::Asked,
+        }
     }
 
     fn see(&mut self, event: &Event) {

@@ -72,7 +72,9 @@ fn status() -> ServerStatus {
             firmware: Some(FirmwareType::Uefi),
             client_architecture: Some(7),
             answer: Some(BootAnswer::Discovery),
+            step: Some(BootStep::Heard),
             served_once: None,
+            served_generation: None,
         }),
         plan: Some(plan()),
         conditions: vec![Condition {

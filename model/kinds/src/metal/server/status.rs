@@ -79,7 +79,8 @@ pub struct ServerStatus {
     /// The agent that runs on the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentStatus>,
-    /// Aspects of the machine's state: `Discovered`, `PlanReady`, `Installed`, `Joined`, `Ready`.
+    /// Aspects of the machine's state: `Discovered`, `PlanReady`, `Installed`, `Joined`, `Ready`; `NetworkBoot`, which says why a
+    /// machine fell silent while it booted; `Recognised`, which is false where MAC address and UUID contradict each other.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"],
         "x-kubernetes-patch-strategy" = "merge", "x-kubernetes-patch-merge-key" = "type"))]
@@ -132,9 +133,38 @@ pub struct BootStatus {
     /// What it was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<BootAnswer>,
+    /// How far it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<BootStep>,
     /// The one-shot answer that was served last (`spec.boot.once`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub served_once: Option<BootOnce>,
+    /// The `metadata.generation` of which that was the answer. While it is the object's, `spec.boot.once` is spent and is taken
+    /// away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub served_generation: Option<i64>,
+}
+
+/// How far a boot from the network came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BootStep {
+    /// Its firmware asked, and was not answered.
+    Asked,
+    /// It was answered.
+    Answered,
+    /// It fetches the boot program that it was sent for.
+    Program,
+    /// The boot program runs and asks what to start.
+    Loader,
+    /// It was told what to start, and fetches that.
+    Told,
+    /// It was sent to its local disk.
+    Local,
+    /// It fetched a kernel and its initial RAM disk.
+    Started,
+    /// What it started was heard.
+    Heard,
 }
 
 /// What a machine is given when it boots from the network.
