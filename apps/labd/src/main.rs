@@ -2,6 +2,7 @@
 
 mod args;
 mod backup;
+mod bastion;
 mod config;
 mod credentials;
 mod data_dir;

@@ -1,7 +1,7 @@
 //! Starts every service over one store, serves until told to stop, and ends in order.
 
 use crate::{
-    backup,
+    backup, bastion,
     config::Settings,
     credentials::{Credentials, TENDING},
     data_dir::{DataDir, Layout},
@@ -12,6 +12,7 @@ use bytes::Buf;
 use http_body_util::{BodyExt, Full};
 use jiff::Timestamp;
 use lab_api_server::{ApiServer, Caller, Extra, Options, Pieces, RoleBased, health};
+use lab_boot_site::SiteFigures;
 use lab_client::{Client, InProcess};
 use lab_controllers::Controllers;
 use lab_object::Time;
@@ -59,11 +60,21 @@ async fn serve(settings: Settings, started: Instant) -> anyhow::Result<()> {
     let is_empty = store.revision() == 0;
     let synced = Arc::new(AtomicBool::new(false));
     let authorizer = RoleBased::follow(store.clone()).await.context("cannot read who may do what")?;
-    let options = Options { authorizer, ..options(&store, &synced, directory.path()) };
+    let site_figures = SiteFigures::default();
+    let options = Options { authorizer, ..options(&store, &synced, directory.path(), &site_figures) };
     let api = ApiServer::new(lab_kinds::registry(), store.clone(), options);
     let client = Client::new("labd", in_process(api.clone()));
     seed::sow(&client, is_empty).await?;
     let controllers = start_controllers(&client, &api, &settings);
+    let bastion = match &settings.bastion {
+        Some(told) => {
+            let client = Client::new("bastion", in_process(api.clone()));
+            let running = bastion::start(&client, told, directory.path())?;
+            site_figures.are_of(running.site());
+            Some(running)
+        }
+        None => None,
+    };
     let mut tending = JoinSet::new();
     tending.spawn(tend(credentials));
     tending.spawn(recovery::watch(store.clone()));
@@ -84,6 +95,9 @@ async fn serve(settings: Settings, started: Instant) -> anyhow::Result<()> {
     let stop = async move {
         signal.await;
         // Clients go before the server, our own as well.
+        if let Some(bastion) = bastion {
+            bastion.stop().await;
+        }
         controllers.stop().await;
     };
     let served = lab_api_server::serve(listener, Arc::new(tls), api, stop).await.context("cannot serve");
@@ -102,7 +116,7 @@ fn open_store(layout: &Layout<'_>) -> anyhow::Result<Arc<Embedded>> {
 }
 
 /// How the API serves, and when it counts as ready.
-fn options(store: &Arc<Embedded>, synced: &Arc<AtomicBool>, data_dir: &Path) -> Options {
+fn options(store: &Arc<Embedded>, synced: &Arc<AtomicBool>, data_dir: &Path, site: &SiteFigures) -> Options {
     let (writable, synced) = (store.clone(), synced.clone());
     let checks = vec![
         health::Check {
@@ -117,7 +131,8 @@ fn options(store: &Arc<Embedded>, synced: &Arc<AtomicBool>, data_dir: &Path) -> 
             }),
         },
     ];
-    let metrics = figures::registry(store.clone(), SystemTime::now());
+    let mut metrics = figures::registry(store.clone(), SystemTime::now());
+    metrics.register_collector(Box::new(site.clone()));
     let (copied, data_dir) = (store.clone(), data_dir.to_owned());
     let backup = Extra {
         path: backup::stream::PATH,

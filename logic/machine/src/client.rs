@@ -90,6 +90,19 @@ pub enum Class {
     Other,
 }
 
+impl std::fmt::Display for Class {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Pxe => "PXE firmware",
+            Self::Http => "UEFI HTTP firmware",
+            Self::Ipxe => "iPXE",
+            Self::UBoot => "U-Boot",
+            Self::RaspberryPi => "a Raspberry Pi's boot ROM",
+            Self::Other => "a client that does not boot",
+        })
+    }
+}
+
 /// The processor and firmware a boot program must be built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]

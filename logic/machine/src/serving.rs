@@ -3,6 +3,7 @@
 //! A boot server that answers DHCP on every network it is plugged into takes other people's machines. So nothing is answered
 //! where no Network object says so.
 
+use jiff::{SignedDuration, Timestamp};
 use lab_kinds::metal::network::DhcpMode;
 use lab_kinds::metal::{Bastion, Network};
 use std::collections::BTreeMap;
@@ -41,7 +42,9 @@ pub fn serving<'a>(
     for network in networks {
         let Some(name) = network.metadata.name.as_deref() else { continue };
         let Some(wanted) = wanted(bastion, network, name) else { continue };
-        let Some((interface, address, prefix)) = place(interfaces, bastion, network, wanted) else { continue };
+        let Some((interface, address, prefix)) = place(interfaces, bastion, network, wanted) else {
+            continue;
+        };
         let entry = served.entry(interface.to_owned()).or_insert_with(|| Served {
             interface: interface.into(),
             address,
@@ -51,6 +54,15 @@ pub fn serving<'a>(
         entry.networks.push(name.to_owned());
     }
     served.into_values().collect()
+}
+
+/// How long a bastion may be silent that records a heartbeat every minute.
+const SILENCE: SignedDuration = SignedDuration::from_mins(3);
+
+/// Whether a bastion that counts as connected has not been heard for too long.
+pub fn is_lost(bastion: &Bastion, now: Timestamp) -> bool {
+    let heard = bastion.status.last_heartbeat.map(|last| last.0);
+    bastion.status.online == Some(true) && heard.is_none_or(|last| now.duration_since(last) > SILENCE)
 }
 
 /// On which interface a network is to be served: one that is named, or any (`None`); nothing where it is not to be served.
@@ -143,6 +155,22 @@ mod tests {
             .map(|served| format!("{} {} {}", served.interface, served.address, served.networks.join(",")))
             .collect();
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn bastions_are_lost_after_three_minutes() {
+        let at = |second| Timestamp::from_second(second).expect("it is a time");
+        let check = |online, heard: Option<i64>, now, expected| {
+            let mut bastion = bastion(None, &[]);
+            bastion.status.online = online;
+            bastion.status.last_heartbeat = heard.map(|second| lab_object::Time(at(second)));
+            assert_eq!(is_lost(&bastion, at(now)), expected, "{online:?} {heard:?} {now}");
+        };
+        check(Some(true), Some(1000), 1180, false);
+        check(Some(true), Some(1000), 1181, true);
+        check(Some(true), None, 1000, true);
+        check(Some(false), Some(1000), 9000, false);
+        check(None, None, 9000, false);
     }
 
     #[test]

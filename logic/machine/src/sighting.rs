@@ -344,7 +344,11 @@ mod tests {
             server.status.phase = before;
             server.status.install = installed.then(InstallStatus::default);
             let timeline = booted(answer);
-            assert_eq!(status(&server, &seen(&timeline), at(102)).phase, Some(expected), "{before:?} {answer:?}");
+            assert_eq!(
+                status(&server, &seen(&timeline), at(102)).phase,
+                Some(expected),
+                "{before:?} {answer:?}"
+            );
         };
         use BootAnswer::{Debug, Discovery, Local};
         check(None, Discovery, false, Phase::Discovering);

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use lab_kinds::metal::server::status::{BootAnswer, StageOutcome};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+use std::fmt;
 use std::net::Ipv4Addr;
 
 /// Texts are cut to this many bytes, as their length is the machine's choice.
@@ -176,6 +177,56 @@ impl Event {
     }
 }
 
+/// As a line of a log.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asked { message, class, port } => {
+                let message = word(message);
+                match port {
+                    67 => write!(f, "{class} sent DHCP {message}"),
+                    port => write!(f, "{class} sent DHCP {message} to port {port}"),
+                }
+            }
+            Self::Answered { address, file, why, .. } => {
+                f.write_str("was answered")?;
+                address.map_or(Ok(()), |address| write!(f, ", address {address}"))?;
+                file.as_ref().map_or(Ok(()), |file| write!(f, ", file {file}"))?;
+                write!(f, " ({why})")
+            }
+            Self::Unanswered { why } => write!(f, "was not answered: {why}"),
+            Self::AnsweredByOther { server } => write!(f, "was answered by another DHCP server, {server}"),
+            Self::File { protocol, path, outcome } => {
+                let by = if *protocol == Protocol::Tftp { "TFTP" } else { "HTTP" };
+                match outcome {
+                    Transfer::Began => write!(f, "fetches {path} by {by}"),
+                    Transfer::Done { bytes } => write!(f, "fetched {path} by {by}, {bytes} bytes"),
+                    Transfer::NotFound => write!(f, "asked for {path} by {by}, which there is not"),
+                    Transfer::Aborted => write!(f, "broke off fetching {path} by {by}"),
+                    Transfer::TimedOut => write!(f, "fell silent while fetching {path} by {by}"),
+                }
+            }
+            Self::RouterSolicited => f.write_str("looked for an IPv6 router"),
+            Self::Booted { answer, why } => write!(f, "was given {}: {why}", word(answer)),
+            Self::Stage { name, outcome, message } => {
+                match outcome {
+                    None => write!(f, "{name} began")?,
+                    Some(StageOutcome::Done) => write!(f, "{name} is done")?,
+                    Some(StageOutcome::Skipped) => write!(f, "{name} was skipped")?,
+                    Some(StageOutcome::Failed) => write!(f, "{name} failed")?,
+                }
+                if message.is_empty() { Ok(()) } else { write!(f, ": {message}") }
+            }
+            Self::Heartbeat => f.write_str("its agent was heard"),
+        }
+    }
+}
+
+/// The name of a variant in lower case.
+fn word(value: &impl fmt::Debug) -> String {
+    format!("{value:?}").to_lowercase()
+}
+
 fn cut(text: &mut String) {
     if text.len() > TEXT_BYTES {
         text.truncate(text.floor_char_boundary(TEXT_BYTES));
@@ -185,6 +236,35 @@ fn cut(text: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn as_lines() {
+        let check = |event: Event, expected: &str| assert_eq!(event.to_string(), expected);
+        let asked = |port| Event::Asked { message: Message::Request, class: Class::Pxe, port };
+        check(asked(67), "PXE firmware sent DHCP request");
+        check(asked(4011), "PXE firmware sent DHCP request to port 4011");
+        let answered = |address, file: Option<&str>| Event::Answered {
+            form: Form::Full,
+            address,
+            file: file.map(Into::into),
+            why: "iPXE".into(),
+        };
+        check(answered(None, None), "was answered (iPXE)");
+        let all = answered(Some([10, 9, 0, 5].into()), Some("snponly.efi"));
+        check(all, "was answered, address 10.9.0.5, file snponly.efi (iPXE)");
+        let file = |outcome| Event::File { protocol: Protocol::Tftp, path: "a".into(), outcome };
+        check(file(Transfer::Done { bytes: 7 }), "fetched a by TFTP, 7 bytes");
+        check(file(Transfer::NotFound), "asked for a by TFTP, which there is not");
+        let booted = Event::Booted { answer: BootAnswer::Install, why: "it waits".into() };
+        check(booted, "was given install: it waits");
+        let stage = |outcome, message: &str| Event::Stage {
+            name: "partition".into(),
+            outcome,
+            message: message.into(),
+        };
+        check(stage(None, ""), "partition began");
+        check(stage(Some(StageOutcome::Failed), "no disk"), "partition failed: no disk");
+    }
 
     #[test]
     fn is_bounded() {

@@ -11,24 +11,30 @@ use lab_netboot::dhcp::{Answerer, Packet, Received, Reply};
 use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr};
 
+#[async_trait::async_trait]
 impl Answerer for Site {
     fn answer(&self, received: &Received) -> Option<Reply> {
-        let ip = *self.settings.addresses.get(&*received.interface)?;
+        let (ip, _) = *self.addresses.read().get(&*received.interface)?;
         let request = request(&received.packet, received.port)?;
         let client = Client::of(&request);
         let now = self.surroundings.now();
         let mut known = self.knowledge.lock();
         let asked = Event::Asked { message: request.message, class: client.class, port: request.port };
         if client.boots() {
-            let machine = known.record(client.mac, now, asked);
-            machine.uuid = client.uuid.clone().or_else(|| machine.uuid.take());
-            machine.platform = client.platform.or(machine.platform);
+            let network = known.network(request.relay, ip).and_then(|network| network.metadata.name.clone());
             let address = request.requested_address.or(request.client_address);
-            if let Some(address) = address.filter(|_| request.message == Message::Request) {
-                known.took(address, client.mac);
-            }
+            let address = address.filter(|_| request.message == Message::Request);
+            known.record(client.mac, now, asked).describe(|machine| {
+                machine.uuid = client.uuid.clone().or_else(|| machine.uuid.take());
+                machine.platform = client.platform.or(machine.platform);
+                machine.architecture = client.architecture_number.or(machine.architecture);
+                machine.network = network.or_else(|| machine.network.take());
+                machine.address = address.or(machine.address);
+            });
+            address.inspect(|address| known.took(*address, client.mac));
         }
         let decided = self.decide(&mut known, &request, &client, ip, received);
+        self.figures.dhcp(decided.is_ok());
         let (reply, event) = match decided {
             Ok((reply, offer)) => {
                 let event = Event::Answered {
@@ -48,19 +54,29 @@ impl Answerer for Site {
         reply
     }
 
+    /// What clients will rely on is on disk before they are told.
+    async fn settle(&self) {
+        self.keep_leases().await;
+    }
+
     fn overheard(&self, received: &Received) {
         let server = received.packet.options.address(54).unwrap_or(*received.sender.ip());
-        let ours = self.settings.addresses.values().any(|address| *address == server);
-        if !ours {
+        let ours = self.addresses.read().values().any(|(address, _)| *address == server);
+        let mut known = self.knowledge.lock();
+        // Clients that do not boot are no machines of ours, whoever answers them.
+        if !ours && known.machine(received.packet.mac).is_some() {
             let event = Event::AnsweredByOther { server };
-            self.knowledge.lock().record(received.packet.mac, self.surroundings.now(), event);
+            known.record(received.packet.mac, self.surroundings.now(), event);
         }
     }
 
     fn not_sent(&self, received: &Received, why: &(dyn Error + 'static)) {
         tracing::warn!(mac = %received.packet.mac, error = why, "a DHCP answer could not be sent");
-        let event = Event::Unanswered { why: format!("the answer could not be sent: {why}") };
-        self.knowledge.lock().record(received.packet.mac, self.surroundings.now(), event);
+        let mut known = self.knowledge.lock();
+        if known.machine(received.packet.mac).is_some() {
+            let event = Event::Unanswered { why: format!("the answer could not be sent: {why}") };
+            known.record(received.packet.mac, self.surroundings.now(), event);
+        }
     }
 }
 
@@ -79,7 +95,10 @@ impl Site {
         let server = server.cloned();
         // A client that chose another server shows that there is one.
         if let Some(other) = request.server.filter(|chosen| *chosen != ip && request.port == 67) {
-            known.record(client.mac, self.surroundings.now(), Event::AnsweredByOther { server: other });
+            known.heard_foreign(&network, other);
+            if client.boots() {
+                known.record(client.mac, self.surroundings.now(), Event::AnsweredByOther { server: other });
+            }
         }
         self.given_back(known, request, &network);
         let offer = offer::offer(request, client, &network.spec, server.as_ref(), &self.address(ip))
@@ -90,7 +109,7 @@ impl Site {
             return Ok((reply, offer));
         }
         let now = self.surroundings.now();
-        let (pool, leases) = known.addresses(&network, &self.own());
+        let (pool, leases) = known.addresses(&network, &self.addresses());
         let wanted = request.requested_address.or(request.client_address);
         let address = match request.message {
             Message::Discover => {
@@ -110,15 +129,10 @@ impl Site {
         Ok((configured(reply, address, &network, server.as_ref()), offer))
     }
 
-    /// Our own addresses, which nobody else gets.
-    fn own(&self) -> Vec<Ipv4Addr> {
-        self.settings.addresses.values().copied().collect()
-    }
-
     /// Addresses that are given back, or found in use.
     fn given_back(&self, known: &mut Knowledge, request: &Request, network: &Network) {
         let now = self.surroundings.now();
-        let (_, leases) = known.addresses(network, &self.own());
+        let (_, leases) = known.addresses(network, &self.addresses());
         match (request.message, request.requested_address.or(request.client_address)) {
             (Message::Decline, Some(address)) => leases.decline(request.mac, address, now),
             (Message::Release, Some(address)) => leases.release(request.mac, address, now),

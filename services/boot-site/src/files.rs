@@ -1,6 +1,6 @@
 //! Files: boot answers made when they are asked for, everything else from the site's folder.
 
-use crate::Site;
+use crate::{Site, programs};
 use lab_machine::boot::{self, Circumstances, grub, ipxe};
 use lab_machine::client::Platform;
 use lab_machine::program::{Language, ScriptPath};
@@ -8,7 +8,7 @@ use lab_machine::timeline::{Event, Protocol as By, Transfer};
 use lab_netboot::files::{Asked, Content, Files, Outcome, Protocol};
 use lab_object::mac::MacAddress;
 use std::fs::File;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 #[async_trait::async_trait]
 impl Files for Site {
@@ -20,16 +20,19 @@ impl Files for Site {
             return self.script(&script, asked).map(|text| Content::Memory(text.into()));
         }
         self.note(asked, Transfer::Began);
-        let path = self.settings.folder.join(&asked.path);
+        let (folder, path) = (self.settings.folder.clone(), asked.path.clone());
         let opened = tokio::task::spawn_blocking(move || {
-            let file =
-                File::open(&path).ok().filter(|file| file.metadata().is_ok_and(|data| data.is_file()))?;
+            let file = File::open(programs::find(&folder, &path)?).ok()?;
             Content::of(file).ok()
         });
         opened.await.ok().flatten()
     }
 
     fn finished(&self, asked: &Asked, outcome: Outcome) {
+        self.figures.file(asked.protocol, outcome);
+        if let (Outcome::Done { .. }, Some(script)) = (outcome, ScriptPath::parse(&asked.path)) {
+            self.was_told(script.mac);
+        }
         let transfer = match outcome {
             Outcome::Done { bytes } => Transfer::Done { bytes },
             Outcome::NotFound => Transfer::NotFound,
@@ -43,6 +46,19 @@ impl Files for Site {
 }
 
 impl Site {
+    /// A machine has its script. What is in it once is not in the next one.
+    fn was_told(&self, mac: MacAddress) {
+        let mut known = self.knowledge.lock();
+        let Some(machine) = known.heard(mac).filter(|machine| machine.once) else { return };
+        machine.once = false;
+        let uuid = machine.uuid.clone();
+        let server = known.recognise(mac, uuid.as_deref()).0.server().map(str::to_owned);
+        if let Some(server) = server {
+            known.once_was_served(&server);
+            known.unreported.insert(mac);
+        }
+    }
+
     fn note(&self, asked: &Asked, outcome: Transfer) {
         let mut known = self.knowledge.lock();
         let named = ScriptPath::parse(&asked.path).map(|script| script.mac);
@@ -66,6 +82,8 @@ impl Site {
         let uuid = script.uuid.clone().or_else(|| heard?.uuid.clone());
         let platform = heard.and_then(|machine| machine.platform).unwrap_or(Platform::UefiX64);
         let (recognition, server) = known.recognise(script.mac, uuid.as_deref());
+        let server = server.map(|server| known.as_it_counts(server));
+        let server = server.as_ref();
         let decision = boot::decide(&recognition, server);
         let ip = self.facing(asked.peer.ip());
         let address = self.address(ip);
@@ -96,6 +114,8 @@ impl Site {
                     Event::Booted { answer: decision.answer, why: decision.why },
                 );
                 machine.token = token.zip(name);
+                machine.once = decision.once;
+                self.figures.script();
                 match rendered {
                     ipxe::Rendered::Text(text) => Some(text),
                     ipxe::Rendered::NotFound => None,
@@ -108,13 +128,6 @@ impl Site {
                 None
             }
         }
-    }
-
-    /// Our address on the network that a peer is on; behind a router or relay, any of ours.
-    fn facing(&self, peer: IpAddr) -> Ipv4Addr {
-        let known = |address: &&Ipv4Addr| matches!(peer.to_canonical(), IpAddr::V4(peer) if peer.octets()[..3] == address.octets()[..3]);
-        let mut addresses = self.settings.addresses.values();
-        *addresses.clone().find(known).or_else(|| addresses.next()).unwrap_or(&Ipv4Addr::LOCALHOST)
     }
 
     /// The machine that an address belongs to.

@@ -1,57 +1,80 @@
 //! What a site knows.
 
 use crate::log::Line;
+use crate::machine::Machine;
 use jiff::Timestamp;
-use lab_kinds::metal::{Network, OperatingSystem, Server};
-use lab_machine::client::Platform;
-use lab_machine::lease::{Leases, Pool};
+use lab_kinds::metal::server::BootOnce;
+use lab_kinds::metal::{Bastion, Network, OperatingSystem, Server};
+use lab_machine::lease::{Figures, Leases, Pool};
 use lab_machine::recognise::{Index, Recognition};
-use lab_machine::timeline::{Event, Timeline};
+use lab_machine::timeline::Event;
 use lab_object::mac::MacAddress;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 
-/// How many entries a machine's timeline keeps.
-const ENTRIES: usize = 500;
 /// How many machines are kept that are no Servers. Made-up hardware addresses push out the one that was heard longest ago.
 const MACHINES: usize = 20_000;
+/// How many servers of others are remembered of a network.
+const FOREIGN: usize = 16;
 
 /// What a site knows of the machines on it.
 #[derive(Debug, Default)]
 pub struct Knowledge {
-    servers: BTreeMap<String, Server>,
+    pub(crate) servers: BTreeMap<String, Server>,
     index: Index,
-    networks: BTreeMap<String, Network>,
-    operating_systems: BTreeMap<String, OperatingSystem>,
+    pub(crate) networks: BTreeMap<String, Network>,
+    pub(crate) operating_systems: BTreeMap<String, OperatingSystem>,
+    pub(crate) bastion: Option<Bastion>,
     pools: HashMap<String, Pool>,
-    /// Leases by the names of their networks; stored and read back by whoever starts the site.
+    /// Leases by the names of their networks.
     pub leases: BTreeMap<String, Leases>,
-    machines: HashMap<MacAddress, Machine>,
+    pub(crate) machines: HashMap<MacAddress, Machine>,
     /// Addresses that booting machines took from other servers.
     taken: HashMap<Ipv4Addr, MacAddress>,
+    /// Other DHCP servers, by the networks they were heard on.
+    foreign: BTreeMap<String, BTreeSet<Ipv4Addr>>,
+    /// One-shot answers that were served and still stand in their Servers.
+    pub(crate) served: BTreeMap<String, ServedOnce>,
+    /// Machines of which something is to be reported.
+    pub(crate) unreported: BTreeSet<MacAddress>,
+    /// Machines of which something is to be stored.
+    pub(crate) unsaved: BTreeSet<MacAddress>,
+    /// Machines that were pushed out, and whose files are to go.
+    pub(crate) forgotten: Vec<MacAddress>,
+    /// Counts changes of the objects, so that a copy is written only of new ones.
+    pub(crate) revision: u64,
 }
 
-/// A machine that was heard.
-#[derive(Debug, Clone)]
-pub struct Machine {
-    /// Its UUID, where its firmware said one.
-    pub uuid: Option<String>,
-    /// What its firmware is.
-    pub platform: Option<Platform>,
-    /// The token of its newest boot, and the Server it was for.
-    pub token: Option<(String, String)>,
-    /// What happened to it.
-    pub timeline: Timeline,
-    /// Its newest log lines.
-    pub(crate) lines: VecDeque<Line>,
+/// A one-shot answer that was served to a Server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ServedOnce {
+    pub once: BootOnce,
+    /// The Server's UID, as another one may come by its name.
+    pub uid: Option<String>,
 }
 
 impl Knowledge {
     /// Takes a Server in.
     pub fn put_server(&mut self, server: Server) {
+        let Some(name) = server.metadata.name.clone() else { return };
         self.index.put(&server);
         self.pools.clear();
-        self.servers.extend(server.metadata.name.clone().map(|name| (name, server)));
+        self.revision += 1;
+        // Taken away and set anew, it is another wish.
+        if self.served.get(&name).is_some_and(|served| !served.is_of(&server)) {
+            self.served.remove(&name);
+        }
+        let again = self.served.contains_key(&name) && !lab_machine::sighting::once_is_spent(&server);
+        if again {
+            let macs = self
+                .machines
+                .keys()
+                .copied()
+                .filter(|mac| self.index.find(*mac, None).server() == Some(&name));
+            self.unreported.extend(macs.collect::<Vec<_>>());
+        }
+        self.servers.insert(name, server);
     }
 
     /// Forgets a Server.
@@ -59,28 +82,55 @@ impl Knowledge {
         self.index.remove(name);
         self.pools.clear();
         self.servers.remove(name);
+        self.served.remove(name);
+        self.revision += 1;
     }
 
     /// Takes a Network in.
     pub fn put_network(&mut self, network: Network) {
         self.pools.clear();
+        self.revision += 1;
         self.networks.extend(network.metadata.name.clone().map(|name| (name, network)));
     }
 
     /// Forgets a Network. Its leases stay, as it may come back.
     pub fn remove_network(&mut self, name: &str) {
         self.pools.clear();
+        self.revision += 1;
         self.networks.remove(name);
     }
 
     /// Takes an OperatingSystem in.
     pub fn put_operating_system(&mut self, os: OperatingSystem) {
+        self.revision += 1;
         self.operating_systems.extend(os.metadata.name.clone().map(|name| (name, os)));
     }
 
     /// Forgets an OperatingSystem.
     pub fn remove_operating_system(&mut self, name: &str) {
+        self.revision += 1;
         self.operating_systems.remove(name);
+    }
+
+    /// Takes the site's own Bastion in, or forgets it.
+    pub fn set_bastion(&mut self, bastion: Option<Bastion>) {
+        self.revision += 1;
+        self.bastion = bastion;
+    }
+
+    /// The site's own Bastion.
+    pub fn bastion(&self) -> Option<&Bastion> {
+        self.bastion.as_ref()
+    }
+
+    /// Every Network that is known.
+    pub fn networks(&self) -> impl Iterator<Item = &Network> {
+        self.networks.values()
+    }
+
+    /// A Server by its name.
+    pub fn server(&self, name: &str) -> Option<&Server> {
+        self.servers.get(name)
     }
 
     /// A machine that was heard.
@@ -88,26 +138,39 @@ impl Knowledge {
         self.machines.get(&mac)
     }
 
+    /// How many machines were heard.
+    pub fn machines(&self) -> usize {
+        self.machines.len()
+    }
+
+    /// A machine of which something is about to change.
     pub(crate) fn heard(&mut self, mac: MacAddress) -> Option<&mut Machine> {
-        self.machines.get_mut(&mac)
+        let machine = self.machines.get_mut(&mac)?;
+        self.unsaved.insert(mac);
+        Some(machine)
     }
 
     /// Notes what happened to a machine.
     pub fn record(&mut self, mac: MacAddress, now: Timestamp, event: Event) -> &mut Machine {
-        if self.machines.len() >= MACHINES && !self.machines.contains_key(&mac) {
-            let oldest =
-                self.machines.iter().min_by_key(|(_, machine)| machine.timeline.last()).map(|(mac, _)| *mac);
-            oldest.map(|mac| self.machines.remove(&mac));
-        }
-        let machine = self.machines.entry(mac).or_insert_with(|| Machine {
-            uuid: None,
-            platform: None,
-            token: None,
-            timeline: Timeline::new(ENTRIES),
-            lines: VecDeque::new(),
-        });
-        machine.timeline.record(now, event);
+        self.make_room(mac);
+        self.unreported.insert(mac);
+        self.unsaved.insert(mac);
+        let machine = self.machines.entry(mac).or_default();
+        machine.record(now, event);
         machine
+    }
+
+    fn make_room(&mut self, mac: MacAddress) {
+        if self.machines.len() < MACHINES || self.machines.contains_key(&mac) {
+            return;
+        }
+        let oldest = self.machines.iter().min_by_key(|(_, machine)| machine.timeline.last());
+        if let Some(mac) = oldest.map(|(mac, _)| *mac) {
+            self.machines.remove(&mac);
+            self.unreported.remove(&mac);
+            self.unsaved.remove(&mac);
+            self.forgotten.push(mac);
+        }
     }
 
     /// Which Server a machine is, and that Server.
@@ -115,6 +178,24 @@ impl Knowledge {
         let recognition = self.index.find(mac, uuid);
         let server = recognition.server().and_then(|name| self.servers.get(name));
         (recognition, server)
+    }
+
+    /// A Server as it counts here: without a one-shot answer that was served and still stands in it.
+    pub(crate) fn as_it_counts(&self, server: &Server) -> Server {
+        let mut server = server.clone();
+        let name = server.metadata.name.as_deref().unwrap_or_default();
+        if self.served.get(name).is_some_and(|served| served.is_of(&server)) {
+            server.spec.boot.once = None;
+        }
+        server
+    }
+
+    /// A machine has what it was to be given once.
+    pub(crate) fn once_was_served(&mut self, name: &str) {
+        let Some(server) = self.servers.get(name) else { return };
+        let Some(once) = server.spec.boot.once else { return };
+        self.served.insert(name.to_owned(), ServedOnce { once, uid: server.metadata.uid.clone() });
+        self.revision += 1;
     }
 
     /// What is to be installed on a Server.
@@ -138,6 +219,12 @@ impl Knowledge {
         (pool, self.leases.entry(name).or_default())
     }
 
+    /// How many addresses of a network are given out and free.
+    pub(crate) fn figures(&mut self, network: &Network, own: &[Ipv4Addr], now: Timestamp) -> Figures {
+        let (pool, leases) = self.addresses(network, own);
+        leases.figures(pool, now)
+    }
+
     /// A machine said which address it takes or has, as it does also to other servers.
     pub(crate) fn took(&mut self, address: Ipv4Addr, mac: MacAddress) {
         // Somebody makes them up; what is true is said again at the next boot.
@@ -147,9 +234,45 @@ impl Knowledge {
         self.taken.insert(address, mac);
     }
 
+    /// Another DHCP server was heard.
+    pub(crate) fn heard_foreign(&mut self, network: &Network, server: Ipv4Addr) {
+        let Some(name) = network.metadata.name.clone() else { return };
+        let servers = self.foreign.entry(name).or_default();
+        if servers.len() < FOREIGN {
+            servers.insert(server);
+        }
+    }
+
+    /// Other DHCP servers on a network.
+    pub(crate) fn foreign(&self, network: &str) -> impl Iterator<Item = Ipv4Addr> {
+        self.foreign.get(network).into_iter().flatten().copied()
+    }
+
     /// The machine that has an address, or had it last.
     pub(crate) fn by_address(&self, address: Ipv4Addr) -> Option<MacAddress> {
         let leased = self.leases.values().find_map(|leases| leases.last_holder(address));
         leased.or_else(|| self.taken.get(&address).copied())
+    }
+
+    /// The newest lines of a machine's log, the oldest first.
+    pub fn lines(&self, mac: MacAddress) -> Vec<Line> {
+        self.machine(mac).into_iter().flat_map(|machine| machine.lines()).cloned().collect()
+    }
+
+    /// Puts a machine back as it was stored. What happened to it since it was last reported is to be reported.
+    pub(crate) fn restore(&mut self, mac: MacAddress, machine: Machine) {
+        if let Some(address) = machine.address {
+            self.took(address, mac);
+        }
+        if machine.timeline.last() > machine.reported {
+            self.unreported.insert(mac);
+        }
+        self.machines.insert(mac, machine);
+    }
+}
+
+impl ServedOnce {
+    fn is_of(&self, server: &Server) -> bool {
+        server.spec.boot.once == Some(self.once) && server.metadata.uid == self.uid
     }
 }

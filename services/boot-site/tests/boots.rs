@@ -2,7 +2,7 @@
 
 use dhcproto::v4::MessageType;
 use jiff::Timestamp;
-use lab_boot_site::{Settings, Site, Surroundings};
+use lab_boot_site::{Kind, Settings, Site, Surroundings};
 use lab_kinds::metal::Network;
 use lab_kinds::metal::network::{Dhcp, DhcpMode, DhcpRange, NetworkSpec};
 use lab_kinds::metal::server::{BootOnce, Server};
@@ -32,12 +32,8 @@ fn site(mode: DhcpMode) -> (Site, tempfile::TempDir) {
     for program in lab_machine::program::PROGRAMS {
         std::fs::write(folder.path().join(program.path), program.path).expect("there is room");
     }
-    let settings = Settings {
-        addresses: [("eth1".into(), Ipv4Addr::new(10, 9, 0, 1))].into(),
-        http_port: 80,
-        folder: folder.path().into(),
-    };
-    let site = Site::new(settings, Arc::new(Still));
+    let site = Site::new(Settings { http_port: 80, folder: folder.path().into() }, Arc::new(Still));
+    site.serve_on([("eth1".into(), (Ipv4Addr::new(10, 9, 0, 1), 24))].into());
     let mut spec = network_spec();
     spec.dhcp.mode = mode;
     site.with(|known| known.put_network(Network::new("rack", spec)));
@@ -99,7 +95,12 @@ async fn from_the_first_packet_to_the_script() {
     site.log(address.into(), Message { text: "hello".into(), ..Message::default() });
     site.with(|known| {
         assert_eq!(
-            known.lines(MAC).iter().map(|line| line.message.text.as_str()).collect::<Vec<_>>(),
+            known
+                .lines(MAC)
+                .iter()
+                .filter(|line| line.kind == Kind::Log)
+                .map(|line| line.message.text.as_str())
+                .collect::<Vec<_>>(),
             ["hello"]
         );
         let machine = known.machine(MAC).expect("it was heard");
@@ -120,11 +121,6 @@ async fn tokens_are_for_the_machine_itself() {
     let address = ask(&site, 1, &[]).and_then(|offer| offer.your_address).expect("there is one");
     ask(&site, 3, &[(54, &[10, 9, 0, 1]), (50, &address.octets())]).expect("it is answered");
     let path = format!("boot/52-54-00-00-00-01/{UUID}/script.ipxe");
-    let text = fetch(&site, &path, address.octets()).await.expect("it is a script");
-    assert!(text.contains("lab.mode=debug") && text.contains("lab.token=t0ken"), "{text}");
-    site.with(|known| {
-        assert_eq!(known.machine(MAC).and_then(|m| m.token.clone()), Some(("t0ken".into(), "a".into())))
-    });
     // Another machine that has an address of its own asks in its name.
     let other = MacAddress([2, 0, 0, 0, 0, 9]);
     let theirs = [10, 9, 0, if address.octets()[3] == 60 { 59 } else { 60 }];
@@ -139,6 +135,11 @@ async fn tokens_are_for_the_machine_itself() {
         );
     });
     assert_eq!(fetch(&site, &path, theirs).await, None);
+    let text = fetch(&site, &path, address.octets()).await.expect("it is a script");
+    assert!(text.contains("lab.mode=debug") && text.contains("lab.token=t0ken"), "{text}");
+    site.with(|known| {
+        assert_eq!(known.machine(MAC).and_then(|m| m.token.clone()), Some(("t0ken".into(), "a".into())))
+    });
 }
 
 fn network_spec() -> NetworkSpec {

@@ -70,6 +70,7 @@ fn machine(tap: &str, firmware: &[&str]) -> Machine {
 
 /// Somebody else's DHCP server: addresses, and nothing about booting.
 struct Plain(Site);
+#[async_trait::async_trait]
 impl Answerer for Plain {
     fn answer(&self, received: &Received) -> Option<Reply> {
         let reply = self.0.answer(received)?;
@@ -107,8 +108,8 @@ fn network(mode: DhcpMode) -> Network {
 }
 
 fn site(address: [u8; 4], folder: &std::path::Path, mode: DhcpMode) -> Site {
-    let addresses = [("labtap0".into(), address.into())].into();
-    let site = Site::new(Settings { addresses, http_port: 80, folder: folder.into() }, Arc::new(Real));
+    let site = Site::new(Settings { http_port: 80, folder: folder.into() }, Arc::new(Real));
+    site.serve_on([("labtap0".into(), (address.into(), 24))].into());
     site.with(|known| known.put_network(network(mode)));
     site
 }

@@ -4,6 +4,8 @@
 //! and carries that out. They take no input, may be killed and started at any point, and several may run at once: each
 //! write says which state of the object it was decided for.
 
+mod bastions;
+mod boot_once;
 mod events;
 mod garbage;
 mod namespaces;
@@ -45,6 +47,8 @@ pub fn start(client: &Client, registry: &Registry, options: &Options) -> Control
         ready.send_replace(true);
         tokio::join!(garbage.run(), namespaces.run());
     });
+    tasks.spawn(boot_once::Clearer::new(client.clone(), backoff).run());
+    tasks.spawn(bastions::Presence::new(client.clone(), backoff).run());
     tasks.spawn(events::Expiry::new(client.clone(), served, options.keep_events, backoff).run());
     Controllers { synced, tasks }
 }

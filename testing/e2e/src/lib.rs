@@ -28,7 +28,17 @@ pub fn program(name: &str) -> anyhow::Result<PathBuf> {
 
 fn build() -> anyhow::Result<()> {
     let mut command = Command::new(env!("CARGO"));
-    command.args(["build", "--quiet", "--package", "labd", "--package", "labctl", "--bins"]);
+    command.args([
+        "build",
+        "--quiet",
+        "--package",
+        "labd",
+        "--package",
+        "labctl",
+        "--package",
+        "bastion",
+        "--bins",
+    ]);
     // The outer cargo's job server has no token left for this one; it would wait for ever.
     command.env_remove("CARGO_MAKEFLAGS").env_remove("MAKEFLAGS");
     if !cfg!(debug_assertions) {
@@ -36,7 +46,7 @@ fn build() -> anyhow::Result<()> {
     }
     let status = command.status().context("starting cargo build")?;
     if !status.success() {
-        bail!("cargo build of labd and labctl failed: {status}");
+        bail!("cargo build of labd, labctl and bastion failed: {status}");
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Requests in, answers out; somebody else decides.
 
 use super::{Packet, Reply, Socket, destination};
+use futures_util::FutureExt;
 use std::io;
 use std::net::SocketAddrV4;
 use std::sync::Arc;
@@ -19,9 +20,13 @@ pub struct Received {
 }
 
 /// Whoever decides what is answered.
+#[async_trait::async_trait]
 pub trait Answerer: Send + Sync {
     /// What a client's packet is answered; nothing to stay silent. Has to be quick: the next packet waits.
     fn answer(&self, received: &Received) -> Option<Reply>;
+
+    /// Is waited for before answers are sent, once for all that were decided since: what they promise can be stored meanwhile.
+    async fn settle(&self) {}
 
     /// Another server's packet was heard.
     fn overheard(&self, received: &Received);
@@ -30,34 +35,65 @@ pub trait Answerer: Send + Sync {
     fn not_sent(&self, received: &Received, why: &(dyn std::error::Error + 'static));
 }
 
+/// How many packets are decided on together when they come faster than answers are settled.
+const TOGETHER: usize = 64;
+
 /// Answers packets until the socket fails for good.
 pub async fn listen(socket: &Socket, interface: Arc<str>, answerer: &dyn Answerer) -> io::Result<()> {
     let mut buffer = vec![0; 2048];
+    let mut answers = Vec::new();
     loop {
-        let (length, sender) = match socket.receive(&mut buffer).await {
-            Ok(received) => received,
-            // The interface is down for a moment, or a client's ICMP came back.
-            Err(error) if passing(&error) => {
-                tracing::debug!(%interface, %error, "receiving DHCP");
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-                continue;
+        let mut next = socket.receive(&mut buffer).await;
+        loop {
+            match next {
+                Ok((length, sender)) => {
+                    let packet = decode(&buffer[..length], sender, &interface);
+                    let received = packet.map(|packet| Received {
+                        interface: interface.clone(),
+                        port: socket.port(),
+                        sender,
+                        packet,
+                    });
+                    answers.extend(received.and_then(|received| decide(received, answerer)));
+                }
+                // The interface is down for a moment, or a client's ICMP came back.
+                Err(error) if passing(&error) => {
+                    tracing::debug!(%interface, %error, "receiving DHCP");
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
-        };
-        let packet = match Packet::decode(&buffer[..length]) {
-            Ok(packet) => packet,
-            Err(error) => {
-                tracing::debug!(%interface, %sender, %error, "not a DHCP packet");
-                continue;
+            if answers.len() >= TOGETHER {
+                break;
             }
-        };
-        let received = Received { interface: interface.clone(), port: socket.port(), sender, packet };
-        if received.packet.from_server {
-            answerer.overheard(&received);
-        } else if let Some(reply) = answerer.answer(&received) {
+            match socket.receive(&mut buffer).now_or_never() {
+                Some(waiting) => next = waiting,
+                None => break,
+            }
+        }
+        if answers.is_empty() {
+            continue;
+        }
+        answerer.settle().await;
+        for (received, reply) in answers.drain(..) {
             send(socket, &received, &reply, answerer).await;
         }
     }
+}
+
+fn decode(bytes: &[u8], sender: SocketAddrV4, interface: &str) -> Option<Packet> {
+    Packet::decode(bytes)
+        .inspect_err(|error| tracing::debug!(%interface, %sender, %error, "not a DHCP packet"))
+        .ok()
+}
+
+fn decide(received: Received, answerer: &dyn Answerer) -> Option<(Received, Reply)> {
+    if received.packet.from_server {
+        answerer.overheard(&received);
+        return None;
+    }
+    let reply = answerer.answer(&received)?;
+    Some((received, reply))
 }
 
 async fn send(socket: &Socket, received: &Received, reply: &Reply, answerer: &dyn Answerer) {
@@ -93,6 +129,7 @@ mod tests {
         overheard: Mutex<Vec<SocketAddrV4>>,
         not_sent: Mutex<Vec<String>>,
     }
+    #[async_trait::async_trait]
     impl Answerer for Clerk {
         fn answer(&self, received: &Received) -> Option<Reply> {
             let file = match received.packet.options.get(12)? {

@@ -18,6 +18,22 @@ pub struct File {
     pub log: Log,
     /// How long events are kept.
     pub events: Events,
+    /// The boot server in this process.
+    pub bastion: Bastion,
+}
+
+/// The table `[bastion]`.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Bastion {
+    /// Whether there is one.
+    pub serve: Option<bool>,
+    /// The name of its Bastion object.
+    pub name: Option<String>,
+    /// The port of its HTTP server.
+    pub http_port: Option<u16>,
+    /// The folder with the files it serves.
+    pub files: Option<PathBuf>,
 }
 
 /// The table `[log]`.
@@ -153,7 +169,7 @@ mod tests {
         );
         check(
             "banana = 1",
-            "line 1, column 1: banana: there is no such field; there are: data-dir, listen, names, log, events",
+            "line 1, column 1: banana: there is no such field; there are: data-dir, listen, names, log, events, bastion",
         );
         check("listen = 5", "line 1, column 10: listen: invalid type: integer `5`, expected socket address");
         check("listen = \"x\"", "line 1, column 10: listen: invalid socket address syntax");

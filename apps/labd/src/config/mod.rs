@@ -16,6 +16,8 @@ use std::{
 
 /// Kubernetes' own port for its API.
 const PORT: u16 = 6443;
+/// The port that firmware and iPXE take where a URL names none.
+const HTTP_PORT: u16 = 80;
 /// How long an event is kept after it was last seen: Kubernetes' own default.
 const EVENTS: SignedDuration = SignedDuration::from_hours(1);
 
@@ -31,6 +33,9 @@ pub struct Flags {
     /// A further name or address by which this server is called, for its certificate (repeatable)
     #[arg(long = "name", value_name = "NAME")]
     pub names: Vec<String>,
+    /// No boot server in this process, whatever Network objects say
+    #[arg(long)]
+    pub no_bastion: bool,
     /// The configuration file (TOML); flags win over it
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
@@ -58,6 +63,30 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// How long an event is kept after it was last seen.
     pub keep_events: SignedDuration,
+    /// The boot server in this process, where there is to be one.
+    pub bastion: Option<Bastion>,
+}
+
+/// What the boot server was told. It serves nothing before a Network object says so.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bastion {
+    /// The name of its Bastion object; this machine's host name without one.
+    pub name: Option<String>,
+    /// The port of its HTTP server.
+    pub http_port: u16,
+    /// The folder with the files it serves; one in the data directory without it.
+    pub files: Option<PathBuf>,
+}
+
+impl Bastion {
+    fn resolve(flag: bool, file: file::Bastion) -> Option<Self> {
+        let wanted = !flag && file.serve.unwrap_or(true);
+        wanted.then(|| Self {
+            name: file.name,
+            http_port: file.http_port.unwrap_or(HTTP_PORT),
+            files: file.files,
+        })
+    }
 }
 
 impl Settings {
@@ -84,6 +113,7 @@ impl Settings {
             log_level: flags.log.or(file.log.level).unwrap_or_default(),
             log_format: flags.log_format.or(file.log.format).unwrap_or_default(),
             keep_events: file.events.keep.map_or(EVENTS, |span| span.0),
+            bastion: Bastion::resolve(flags.no_bastion, file.bastion),
         })
     }
 }
@@ -182,7 +212,8 @@ mod tests {
     fn flags_win_over_the_file_and_the_file_over_defaults() {
         let file = || {
             File::parse(
-                "data-dir = \"/a\"\nlisten = \"127.0.0.1:1\"\nnames = [\"x\"]\n[log]\nlevel = \"warn\"\n",
+                "data-dir = \"/a\"\nlisten = \"127.0.0.1:1\"\nnames = [\"x\"]\n[log]\nlevel = \"warn\"\n\
+                 [bastion]\nname = \"home-1\"\nhttp-port = 8080\n",
             )
             .unwrap()
         };
@@ -196,6 +227,7 @@ mod tests {
                 log_level: Level("warn".into()),
                 log_format: LogFormat::Text,
                 keep_events: EVENTS,
+                bastion: Some(Bastion { name: Some("home-1".into()), http_port: 8080, files: None }),
             }
         );
         let flags = Flags {
@@ -204,6 +236,7 @@ mod tests {
             names: vec!["y".into()],
             log: Some(Level("debug".into())),
             log_format: Some(LogFormat::Json),
+            no_bastion: true,
             config: None,
         };
         let from_flags = Settings::resolve(flags, file(), true).unwrap();
@@ -216,6 +249,7 @@ mod tests {
                 log_level: Level("debug".into()),
                 log_format: LogFormat::Json,
                 keep_events: EVENTS,
+                bastion: None,
             }
         );
     }

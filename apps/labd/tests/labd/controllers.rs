@@ -2,10 +2,13 @@
 
 use crate::daemon::{Daemon, eventually};
 use lab_client::{Api, Client, DeleteParams, Patch, PatchParams, Propagation, WriteParams};
-use lab_kinds::core::{ConfigMap, Namespace};
+use lab_kinds::{
+    core::{ConfigMap, Namespace},
+    metal::Server,
+};
 use lab_object::{GroupVersionResource, Json, ObjectMeta, OwnerReference};
 use serde_json::json;
-use std::fs;
+use std::{fs, time::Duration};
 
 struct Site {
     _dir: tempfile::TempDir,
@@ -170,4 +173,28 @@ async fn old_events_go() {
     let old_is_gone = || async { events.get_opt("old").await.unwrap().is_none() };
     eventually("the old event is gone", old_is_gone).await;
     assert!(events.get_opt("young").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn what_was_served_once_is_taken_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(dir.path());
+    let client = daemon.client();
+    let servers = client.resource::<Server>();
+    let wish = json!({"apiVersion": "metal.lab/v1alpha1", "kind": "Server", "metadata": {"name": "a"},
+        "spec": {"role": "worker", "boot": {"once": "debug"}}});
+    let server: Server = serde_json::from_value(wish).unwrap();
+    let server = servers.create(&server, &WriteParams::default()).await.unwrap();
+    let served = |generation: i64| {
+        Patch::Merge(json!({"status": {"boot": {"servedOnce": "debug", "servedGeneration": generation}}}))
+    };
+    let generation = server.metadata.generation.unwrap();
+    // Of a wish before this one it says nothing.
+    servers.patch_status("a", &served(generation - 1), &PatchParams::default()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(servers.get("a").await.unwrap().spec.boot.once.is_some());
+    servers.patch_status("a", &served(generation), &PatchParams::default()).await.unwrap();
+    eventually("the wish is taken away", async || servers.get("a").await.unwrap().spec.boot.once.is_none())
+        .await;
+    assert!(servers.get("a").await.unwrap().spec.role.is_some(), "and nothing else");
 }

@@ -178,6 +178,11 @@ impl Leases {
         self.changed.remove(&lease.address);
     }
 
+    /// Whether leases changed since they were last taken.
+    pub fn has_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
     /// The leases that changed since they were last taken. What is only offered is not among them: nobody relies on it.
     pub fn take_changed(&mut self) -> Vec<Lease> {
         let changed = std::mem::take(&mut self.changed);

@@ -1,0 +1,47 @@
+//! A site's boot server on its own, joined to a labd elsewhere.
+
+mod config;
+mod serve;
+mod status;
+
+use clap::Parser;
+use config::{Flags, Settings};
+use std::{io::Write, process::ExitCode};
+
+/// Wrong flags or configuration; what clap itself exits with.
+const USAGE: u8 = 2;
+
+const EXAMPLES: &str = "\
+Examples:
+  bastion --kubeconfig bastion.kubeconfig
+  bastion --config /etc/lab/bastion.toml
+
+It serves an interface only where a Network object says so: one of its site in which this machine has an address, and
+whose DHCP is not `off`; or those that its Bastion object names. Without labd it goes on with what it knew.
+
+Flags win over the file named by --config, and that over the defaults.
+
+Exit codes: 0 done (SIGTERM and SIGINT included), 1 failed, 2 wrong flags or configuration.";
+
+/// A site's boot server: DHCP, TFTP, HTTP boot and logs for the machines of the networks that it is to serve.
+#[derive(Debug, Parser)]
+#[command(name = "bastion", version, after_help = EXAMPLES)]
+struct Args {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+fn main() -> ExitCode {
+    let settings = match Settings::load(Args::parse().flags) {
+        Ok(settings) => settings,
+        Err(error) => return complain(&error, USAGE),
+    };
+    serve::run(settings).map_or_else(|error| complain(&error, 1), |()| ExitCode::SUCCESS)
+}
+
+/// One line on stderr: what failed, and each cause beneath.
+fn complain(error: &anyhow::Error, code: u8) -> ExitCode {
+    // Nobody is left to be told that stderr is closed.
+    let _ = writeln!(std::io::stderr(), "bastion: {error:#}");
+    ExitCode::from(code)
+}

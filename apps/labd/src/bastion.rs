@@ -1,0 +1,44 @@
+//! The boot server in this process.
+
+use crate::config;
+use anyhow::Context;
+use jiff::Timestamp;
+use lab_boot_site::{Options, Ports, Running, Surroundings};
+use lab_client::Client;
+use std::{fs, path::Path, sync::Arc};
+
+/// The clock, and tokens of the system's randomness.
+struct Real;
+
+impl Surroundings for Real {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn token(&self) -> String {
+        // A generator made for secrets, seeded by the system.
+        rand::random::<[u8; 20]>().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Starts the boot server. It keeps what it has to in `data`, and serves nothing before a Network object says so.
+pub fn start(client: &Client, told: &config::Bastion, data: &Path) -> anyhow::Result<Running> {
+    let state = data.join("boot");
+    let files = told.files.clone().unwrap_or_else(|| state.join("files"));
+    fs::create_dir_all(&files).with_context(|| format!("cannot make {}", files.display()))?;
+    let options = Options {
+        name: told.name.clone().unwrap_or_else(host_name),
+        state,
+        files,
+        ports: Some(Ports { http: told.http_port, ..Ports::default() }),
+        version: env!("CARGO_PKG_VERSION").into(),
+        seed: rand::random(),
+    };
+    lab_boot_site::start(client, options, Arc::new(Real)).context("cannot start the boot server")
+}
+
+/// This machine's host name, as an object's name.
+fn host_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
+    if lab_object::name::check_subdomain(&name).is_empty() { name } else { "bastion".into() }
+}
