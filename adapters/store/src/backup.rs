@@ -14,7 +14,9 @@
 //! revision is used twice, and whoever resumes from one of the old store is told [`Error::Compacted`] and lists anew.
 
 use crate::disk::Directory;
-use crate::embedded::{DirectoryLock, Engine, MAX_KEY, MAX_VALUE, Mark, Options, Record, Snapshot, decimal};
+use crate::embedded::{
+    Database, DirectoryLock, MAX_KEY, MAX_VALUE, Mark, Options, Record, Snapshot, decimal,
+};
 use crate::{Embedded, Error, Revision};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -175,7 +177,7 @@ fn fill<R: Read>(mut reader: Reader<R>, disk: &Directory) -> Result<BackupSummar
         }
     });
     let oldest = revision.saturating_add(REVISION_GAP);
-    let replaced = Engine::replace(disk, Options::default().cache_bytes, oldest, records);
+    let replaced = Database::create(disk, &Options::default(), oldest, records);
     match failure {
         Some(error) => Err(error),
         None => {

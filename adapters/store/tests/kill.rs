@@ -137,7 +137,8 @@ fn filled(number: u64) -> String {
 
 /// Writes until killed.
 fn child(dir: &Path) {
-    let options = Options { history_events: 200, ..Options::default() };
+    // A small journal, so that many a kill hits the tables while they take it in.
+    let options = Options { history_events: 200, journal_bytes: 32 << 10, ..Options::default() };
     let store = Arc::new(Embedded::open(dir, options).expect("opens"));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
     runtime.block_on(async {

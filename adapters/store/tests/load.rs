@@ -83,9 +83,10 @@ async fn a_full_disk_refuses_writes_and_recovers() {
         );
         return;
     };
+    let options = Options { journal_bytes: 256 << 10, ..Options::default() };
     let ballast = disk.0.join("ballast");
     std::fs::write(&ballast, vec![0; 1 << 20]).expect("room for ballast");
-    let store = Embedded::open(disk.0, Options::default()).expect("opens");
+    let store = Embedded::open(disk.0, options.clone()).expect("opens");
     let mut watch = store.watch("t/", 0).await.expect("watches");
     let mut stored = 0;
     let why = loop {
@@ -116,6 +117,6 @@ async fn a_full_disk_refuses_writes_and_recovers() {
     assert!(store.figures().writable());
     assert_eq!(watch.next().await.expect("the event").events.len(), 1);
     drop((watch, store));
-    let store = Embedded::open(disk.0, Options::default()).expect("opens");
+    let store = Embedded::open(disk.0, options).expect("opens");
     assert_eq!(store.figures().keys, stored + 1);
 }

@@ -32,10 +32,17 @@ async fn all(store: &Embedded) -> Vec<String> {
 
 const FORMAT_1: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/format-1.redb.gz");
 
-/// What [`FORMAT_1`] was made by. `LAB_STORE_FIXTURE=<file>` makes one of the present format.
-async fn make_fixture(file: &Path) {
+const FORMAT_2: [(&str, &str); 2] = [
+    ("store.redb", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/format-2.redb.gz")),
+    ("store.journal", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/format-2.journal.gz")),
+];
+
+/// What the fixtures were made by. `LAB_STORE_FIXTURE=<directory>` makes one of the present format.
+async fn make_fixture(into: &Path) {
     let dir = tempfile::tempdir().expect("a directory");
-    let store = open(dir.path()).expect("opens");
+    // Some of it is in the tables, and some in the journal alone.
+    let options = Options { journal_bytes: 12 << 10, ..Options::default() };
+    let store = Embedded::open(dir.path(), options).expect("opens");
     put(&store, "t/superseded", " one").await;
     put(&store, "t/superseded", " two").await;
     put(&store, "t/deleted", " x").await;
@@ -43,26 +50,35 @@ async fn make_fixture(file: &Path) {
     store.compact(2).await.expect("compacts");
     put(&store, "t/ä", " last").await;
     store.close();
-    let bytes = std::fs::read(dir.path().join("store.redb")).expect("reads");
-    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    packed.write_all(&bytes).expect("packs");
-    std::fs::write(file, packed.finish().expect("packs")).expect("writes");
+    for (name, _) in FORMAT_2 {
+        let bytes = std::fs::read(dir.path().join(name)).expect("reads");
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        packed.write_all(&bytes).expect("packs");
+        std::fs::write(into.join(format!("{name}.gz")), packed.finish().expect("packs")).expect("writes");
+    }
 }
 
-fn format_1() -> Vec<u8> {
-    let packed = std::fs::read(FORMAT_1).expect("the fixture");
+fn unpacked(fixture: &str) -> Vec<u8> {
+    let packed = std::fs::read(fixture).expect("the fixture");
     let mut bytes = Vec::new();
     flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut bytes).expect("unpacks");
     bytes
 }
 
 #[tokio::test]
-async fn format_1_is_read() {
+async fn yesterdays_formats_are_read() {
     if let Some(file) = std::env::var_os("LAB_STORE_FIXTURE") {
         make_fixture(Path::new(&file)).await;
     }
+    check_read(&[("store.redb", FORMAT_1)]).await;
+    check_read(&FORMAT_2).await;
+}
+
+async fn check_read(files: &[(&str, &str)]) {
     let dir = tempfile::tempdir().expect("a directory");
-    std::fs::write(dir.path().join("store.redb"), format_1()).expect("writes");
+    for (name, fixture) in files {
+        std::fs::write(dir.path().join(name), unpacked(fixture)).expect("writes");
+    }
     let store = open(dir.path()).expect("opens");
     assert_eq!(all(&store).await, ["t/superseded=2 two 1", "t/ä=5 last 5"]);
     assert_eq!((store.revision(), store.figures().compacted), (5, 2));
@@ -71,28 +87,30 @@ async fn format_1_is_read() {
     let Change::Deleted { last, previous } = &batch.events[1].change else { panic!("{batch:?}") };
     assert_eq!((&last[..], &previous[..]), (&b"4 x"[..], &b"3 x"[..]));
     assert_eq!(put(&store, "t/new", "").await.modified, 6);
+    drop(store);
+    assert_eq!(open(dir.path()).expect("opens again").revision(), 6);
 }
 
 #[tokio::test]
 async fn a_newer_format_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("store.redb");
-    std::fs::write(&file, format_1()).expect("writes");
+    std::fs::write(&file, unpacked(FORMAT_1)).expect("writes");
     {
         let database = redb::Database::open(&file).expect("opens");
         let transaction = database.begin_write().expect("writes");
         let meta = redb::TableDefinition::<&str, u64>::new("meta");
-        transaction.open_table(meta).expect("a table").insert("format", 2).expect("inserts");
+        transaction.open_table(meta).expect("a table").insert("format", 3).expect("inserts");
         transaction.commit().expect("commits");
     }
     let refused = open(dir.path()).expect_err("a newer format").to_string();
-    assert!(refused.contains("format 2") && refused.contains("none above 1"), "{refused}");
+    assert!(refused.contains("format 3") && refused.contains("none above 2"), "{refused}");
 }
 
 async fn check_damaged(damage: impl FnOnce(&mut Vec<u8>)) {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("store.redb");
-    let mut bytes = format_1();
+    let mut bytes = unpacked(FORMAT_1);
     damage(&mut bytes);
     std::fs::write(&file, bytes).expect("writes");
     let refused = open(dir.path());

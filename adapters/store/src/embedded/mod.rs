@@ -7,8 +7,10 @@
 //! When a commit fails, all its writes are answered with [`Error::Unwritable`] and nothing of them is shown; reads and watches
 //! go on; the next write tries to recover first (see the module `recovery` for what is trusted then).
 
+mod database;
 mod engine;
 mod figures;
+mod journal;
 mod lock;
 mod record;
 mod recovery;
@@ -19,7 +21,7 @@ mod writer;
 
 pub use figures::{Figures, Histogram};
 
-pub(crate) use engine::Engine;
+pub(crate) use database::Database;
 pub(crate) use lock::DirectoryLock;
 pub(crate) use record::{Mark, Record, decimal};
 
@@ -57,6 +59,8 @@ pub struct Options {
     pub batch_bytes: usize,
     /// Bytes of writes that may wait; further writers are held back. At least one write always may.
     pub queue_bytes: usize,
+    /// Bytes that the journal takes up on disk, and about what one commit of the engine takes in.
+    pub journal_bytes: u64,
     /// Bytes of memory for the engine's pages. Reads do not need them; large batches and compaction do.
     pub cache_bytes: usize,
 }
@@ -69,6 +73,7 @@ impl Default for Options {
             batch_writes: 512,
             batch_bytes: 8 << 20,
             queue_bytes: 64 << 20,
+            journal_bytes: 2 << 20,
             cache_bytes: 8 << 20,
         }
     }
@@ -122,11 +127,11 @@ impl Embedded {
     /// See [`Embedded::open`].
     pub fn open_on(disk: Arc<dyn Disk>, options: Options) -> Result<Self, Error> {
         let trouble = Arc::default();
-        let (engine, state) = recovery::open(&*disk, options.cache_bytes, &trouble)?;
+        let (database, state) = Database::open(&*disk, &options, &trouble)?;
         let shared = Arc::new(Shared { state: RwLock::new(state), counts: Mutex::default() });
         let (sender, receiver) = mpsc::channel(QUEUE);
         let queue_grains = u32::try_from(options.queue_bytes / QUEUE_GRAIN).unwrap_or(u32::MAX).max(1);
-        let writer = Writer::new(shared.clone(), disk.clone(), engine, trouble, options);
+        let writer = Writer::new(shared.clone(), disk.clone(), database, trouble, options);
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || writer.run(receiver))
@@ -158,7 +163,7 @@ impl Embedded {
     /// The store's figures now.
     pub fn figures(&self) -> Figures {
         let counts = self.shared.counts.lock().clone();
-        let disk_bytes = self.disk.allocated(engine::FILE).unwrap_or(0);
+        let disk_bytes = Database::allocated(&*self.disk);
         let state = self.shared.state.read();
         Figures {
             commits: counts.commits,

@@ -4,9 +4,10 @@
 //! alone: it never holds up a write for long.
 
 use super::Shared;
-use super::engine::{Changes, Engine, Trouble};
-use super::record::{Record, splice};
-use super::recovery;
+use super::database::Database;
+use super::engine::{Changes, Trouble};
+use super::record::splice;
+use super::recovery::Expected;
 use super::state::{Object, Past, State};
 use super::{Options, topics::Topic};
 use crate::disk::Disk;
@@ -54,7 +55,9 @@ pub(crate) struct Writer {
     shared: Arc<Shared>,
     disk: Arc<dyn Disk>,
     /// `None` after a failed commit, until recovery.
-    engine: Option<Engine>,
+    database: Option<Database>,
+    /// The epoch of its journal, or of the last it had.
+    epoch: u64,
     trouble: Arc<Trouble>,
     options: Options,
     /// Up to where history is to be forgotten.
@@ -66,11 +69,13 @@ impl Writer {
     pub fn new(
         shared: Arc<Shared>,
         disk: Arc<dyn Disk>,
-        engine: Engine,
+        database: Database,
         trouble: Arc<Trouble>,
         options: Options,
     ) -> Self {
-        Self { shared, disk, engine: Some(engine), trouble, options, goal: 0, compactions: Vec::new() }
+        let epoch = database.epoch();
+        let database = Some(database);
+        Self { shared, disk, database, epoch, trouble, options, goal: 0, compactions: Vec::new() }
     }
 
     /// Works until nobody can ask any more, then closes the database.
@@ -80,7 +85,7 @@ impl Writer {
             let batch = self.gather(first, &mut requests);
             self.carry_out(batch);
         }
-        if let Some(Err(error)) = self.engine.take().map(Engine::close) {
+        if let Some(Err(error)) = self.database.take().map(Database::close) {
             tracing::warn!(%error, "the database was not closed cleanly; the next start repairs it");
         }
     }
@@ -88,7 +93,7 @@ impl Writer {
     /// Waits for the next request; `Some(None)` when there is compaction to be done meanwhile, `None` at the end.
     fn wait(&self, requests: &mut Receiver<Request>) -> Option<Option<Request>> {
         let due = self.goal > self.shared.state.read().compacted();
-        if due && (self.engine.is_some() || !self.compactions.is_empty()) {
+        if due && (self.database.is_some() || !self.compactions.is_empty()) {
             return match requests.try_recv() {
                 Ok(request) => Some(Some(request)),
                 Err(TryRecvError::Empty) => Some(None),
@@ -213,20 +218,27 @@ impl Writer {
     }
 
     fn try_commit(&mut self, pasts: &[Past], forget: Option<Revision>) -> Result<(), Error> {
-        let engine = match self.engine.take() {
-            Some(engine) => engine,
-            None => {
-                // Nobody else changes the state; the lock need not be held while the disk works.
-                let expected = recovery::Expected::of(&self.shared.state.read());
-                let cache_bytes = self.options.cache_bytes;
-                let engine = recovery::recover(&*self.disk, cache_bytes, &self.trouble, expected)?;
-                self.shared.counts.lock().recoveries += 1;
-                engine
-            }
+        let mut database = match self.database.take() {
+            Some(database) => database,
+            None => self.recover()?,
         };
+        let committed = database.commit(self.changes(pasts, forget));
+        self.epoch = database.epoch();
+        self.database = committed.is_ok().then_some(database);
+        committed
+    }
+
+    fn recover(&mut self) -> Result<Database, Error> {
+        // Nobody else changes the state; the lock need not be held while the disk works.
+        let expected = Expected::of(&self.shared.state.read());
+        let database = Database::recover(&*self.disk, &self.options, &self.trouble, self.epoch, expected)?;
+        self.shared.counts.lock().recoveries += 1;
+        Ok(database)
+    }
+
+    fn changes(&self, pasts: &[Past], forget: Option<Revision>) -> Changes {
         let state = self.shared.state.read();
-        let puts: Vec<(Revision, Record)> = pasts.iter().map(|p| (p.event.revision, p.record())).collect();
-        let removals: Vec<Revision> = match forget {
+        let removals = match forget {
             Some(upto) => state
                 .history_after(state.compacted())
                 .take_while(|past| past.event.revision <= upto)
@@ -234,12 +246,8 @@ impl Writer {
                 .collect(),
             None => Vec::new(),
         };
-        drop(state);
-        engine
-            .commit(&Changes { puts: &puts, removals: &removals, compacted: forget })
-            .map_err(Error::unwritable)?;
-        self.engine = Some(engine);
-        Ok(())
+        let puts = pasts.iter().map(|past| (past.event.revision, past.record())).collect();
+        Changes { puts, removals, compacted: forget }
     }
 
     /// Makes what was committed visible; returns whom to wake and what to drop.

@@ -60,7 +60,13 @@ impl Simulation {
     }
 
     fn open(&mut self) {
-        let options = Options { history_events: HISTORY, cache_bytes: 1 << 20, ..Options::default() };
+        let options = Options {
+            history_events: HISTORY,
+            // Room for a few commits, so that the tables take it in again and again.
+            journal_bytes: 16 << 10,
+            cache_bytes: 1 << 20,
+            ..Options::default()
+        };
         let opened = Embedded::open_on(Arc::new(self.disk.clone()), options);
         self.store = Some(opened.unwrap_or_else(|e| panic!("a healthy disk, and it does not open: {e}")));
     }
