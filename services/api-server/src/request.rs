@@ -154,8 +154,15 @@ pub fn route(registry: &Registry, method: &Method, path: &str, query: Option<&st
         ["apis", group, version, rest @ ..] if !rest.is_empty() => (*group, *version, rest),
         _ => return Ok(Route::Path { tenant, path: format!("/{}", segments.join("/")) }),
     };
-    let place = place(registry, group, version, rest).ok_or_else(unknown_path)?;
-    let query = Query::parse(query.unwrap_or_default())?;
+    let mut query = Query::parse(query.unwrap_or_default())?;
+    let (old_watch, rest) = match rest {
+        ["watch", rest @ ..] => (true, rest),
+        _ => (false, rest),
+    };
+    let mut place = place(registry, group, version, rest).ok_or_else(unknown_path)?;
+    if old_watch {
+        watch_by_path(method, &mut place, &mut query)?;
+    }
     let verb = verb(method, &place, &query)?;
     let Place { kind, namespace, name, subresource } = place;
     let (namespace, name) = (namespace.to_owned(), name.to_owned());
@@ -191,6 +198,35 @@ fn tenant_name(tenant: String) -> Result<String, Status> {
     } else {
         Err(bad_request(format!("the tenant {tenant:?} is not an RFC 1123 label")))
     }
+}
+
+/// `…/watch/…` of before `?watch=true`: deprecated, and still what some clients send.
+fn watch_by_path(method: &Method, place: &mut Place<'_>, query: &mut Query) -> Result<(), Status> {
+    if place.subresource.is_some() {
+        return Err(unknown_path());
+    }
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        return Err(not_allowed(method));
+    }
+    query.watch = true;
+    let name = std::mem::take(&mut place.name);
+    if !name.is_empty() {
+        let comma = if query.field_selector.is_empty() { "" } else { "," };
+        query.field_selector += &format!("{comma}metadata.name={name}");
+    }
+    query.check()
+}
+
+/// The methods that a path takes, as the header `Allow` of a 405 lists them (RFC 9110 section 15.5.6).
+pub(crate) fn allowed(registry: &Registry, path: &str) -> String {
+    let takes = |method: &Method| match route(registry, method, path, None) {
+        Ok(Route::Path { .. }) => matches!(*method, Method::GET | Method::HEAD),
+        Ok(Route::Objects(_)) => true,
+        Err(_) => false,
+    };
+    let methods = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    let taken: Vec<&str> = methods.iter().filter(|m| takes(m)).map(Method::as_str).collect();
+    taken.join(", ")
 }
 
 struct Place<'a> {

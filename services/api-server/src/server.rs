@@ -19,7 +19,7 @@ use crate::{
 };
 use bytes::Buf;
 use futures_util::FutureExt;
-use http::{HeaderMap, Method, Request, Response, header, request::Parts};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use lab_access::Verdict;
@@ -160,7 +160,7 @@ impl ApiServer {
         let answer = AssertUnwindSafe(self.answer(&parts, body, &caller, &mut labels)).catch_unwind().await;
         let mut response = match answer {
             Ok(Ok(response)) => response,
-            Ok(Err(status)) => answer::failure(&status),
+            Ok(Err(status)) => self.refusal(&status, parts.uri.path()),
             Err(panic) => {
                 let why = panic_message(&*panic);
                 tracing::error!(request = %id, method = %parts.method, path = parts.uri.path(), why, "a request panicked");
@@ -220,6 +220,19 @@ impl ApiServer {
                 Err(status)
             }
         }
+    }
+
+    fn refusal(&self, status: &Status, path: &str) -> Response<Body> {
+        let mut response = answer::failure(status);
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+            let methods = match review::Review::at(path) {
+                Some(_) => "POST".into(),
+                None => request::allowed(&self.registry, path),
+            };
+            let methods = header::HeaderValue::from_str(&methods).expect("methods are visible ASCII");
+            response.headers_mut().insert(header::ALLOW, methods);
+        }
+        response
     }
 
     /// Admits a request for objects: 401 without credentials, 403 for who has nothing to do with the kind.

@@ -119,6 +119,27 @@ async fn paths_that_lead_nowhere() {
 }
 
 #[tokio::test]
+async fn a_refused_method_comes_with_those_that_are_taken() {
+    let lab = Session::new().await;
+    for (request, allowed) in [
+        ("PUT /api/v1/namespaces/default/configmaps", "GET, HEAD, POST, DELETE"),
+        ("POST /api/v1/namespaces/default/configmaps/a", "GET, HEAD, PUT, PATCH, DELETE"),
+        ("POST /api/v1/configmaps", "GET, HEAD"),
+        ("POST /api/v1/watch/configmaps", "GET, HEAD"),
+        ("GET /api/v1/namespaces/default/serviceaccounts/a/token", "POST"),
+        ("DELETE /version", "GET, HEAD"),
+        ("GET /apis/authorization.k8s.io/v1/selfsubjectaccessreviews", "POST"),
+    ] {
+        let answer = lab.send(request, &[], "").await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.headers["allow"]),
+            (405, &allowed.parse().unwrap()),
+            "{request}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn options_that_cannot_be_read_are_named() {
     let lab = Session::new().await;
     for (query, status, named) in [

@@ -39,6 +39,24 @@ async fn without_a_version_what_is_there_comes_first() {
 }
 
 #[tokio::test]
+async fn the_paths_of_old_watches_still_lead_there() {
+    let lab = Session::new().await;
+    for name in ["a", "b"] {
+        lab.config_map(name, json!({})).await;
+    }
+    for (path, names) in [
+        ("/api/v1/watch/configmaps", &["a", "b"][..]),
+        ("/api/v1/watch/namespaces/default/configmaps", &["a", "b"]),
+        ("/api/v1/watch/namespaces/default/configmaps/b", &["b"]),
+    ] {
+        let mut watch = lab.watch(path, &[]).await;
+        for name in names {
+            watch.expect(&[("ADDED", named(name))]).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_streamed_list_ends_with_a_bookmark() {
     let lab = Session::new().await;
     lab.config_map("a", json!({})).await;
