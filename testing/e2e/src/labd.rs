@@ -96,7 +96,10 @@ impl Labd {
             if let Some(status) = self.child.try_wait().context("waiting for labd")? {
                 bail!("labd ended with {status} before it was ready:\n{}", self.log());
             }
-            if self.kubeconfig().is_file() && std::net::TcpStream::connect(self.address).is_ok() {
+            // After a restart the file of the start before lies there at first.
+            let written = fs::read_to_string(self.kubeconfig()).unwrap_or_default();
+            let ours = written.contains(&format!("https://{}\n", self.address));
+            if ours && std::net::TcpStream::connect(self.address).is_ok() {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(20));
