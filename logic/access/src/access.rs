@@ -33,6 +33,17 @@ pub(crate) enum Holder {
     Nothing(&'static str),
 }
 
+/// Which of the servers that stand together somebody sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// All of them.
+    All,
+    /// Those that a permission names.
+    Some,
+    /// None of them.
+    None,
+}
+
 /// What is known before any object is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -110,6 +121,24 @@ impl Access {
             Holder::Everything => Some(true),
             Holder::Granted { grants, .. } => Some(grants.permit(Action::Read, at)),
             Holder::Nothing(_) => Some(false),
+            Holder::Machine(_) => None,
+        }
+    }
+
+    /// The same for all servers of a cloud and an environment at once, so that a list needs to decide only once about
+    /// each. `None` when that is not enough to know.
+    pub fn sees_servers_at(&self, cloud: Option<&str>, environment: Option<&str>) -> Option<Sight> {
+        match &self.0 {
+            Holder::Everything => Some(Sight::All),
+            Holder::Granted { grants, .. } => {
+                let at = Scope { cloud, environment, server: None };
+                Some(match grants.permit(Action::Read, at) {
+                    true => Sight::All,
+                    false if grants.names_any(Action::Read, at) => Sight::Some,
+                    false => Sight::None,
+                })
+            }
+            Holder::Nothing(_) => Some(Sight::None),
             Holder::Machine(_) => None,
         }
     }

@@ -60,6 +60,15 @@ impl Grants {
             })
     }
 
+    /// Whether an action is permitted on some server of a place that is named.
+    pub fn names_any(&self, action: Action, at: Scope<'_>) -> bool {
+        self.clouds.matching(at.cloud).any(|environments| {
+            environments
+                .matching(at.environment)
+                .any(|servers| servers.named.values().any(|held| *held >= action))
+        })
+    }
+
     /// Whether an action is permitted everywhere.
     pub fn permit_everywhere(&self, action: Action) -> bool {
         self.permit(action, Scope::EVERYWHERE)

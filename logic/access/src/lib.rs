@@ -31,7 +31,7 @@ pub mod policy;
 pub mod review;
 pub mod seed;
 
-pub use access::{Access, Refusal, Verdict};
+pub use access::{Access, Refusal, Sight, Verdict};
 pub use ask::{Ask, Domain};
 pub use facts::Facts;
 pub use grants::Grants;

@@ -114,10 +114,8 @@ impl<'a> Call<'a> {
 
     /// What is left out of lists and watches; `None` where the caller sees everything.
     pub(crate) fn visible(&self) -> Option<Visible> {
-        self.partial.then(|| Visible {
-            access: self.access.clone(),
-            kind: self.info.kind.clone(),
-            places: self.server.places.clone(),
+        self.partial.then(|| {
+            Visible::new(self.access.clone(), self.info.kind.clone(), self.server.places.clone())
         })
     }
 

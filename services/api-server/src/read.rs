@@ -117,25 +117,20 @@ impl Call<'_> {
         loop {
             range.limit = limit.map(|_| CHUNK);
             let listing = self.server.store.list(range.clone()).await.map_err(failed)?;
-            range.at = Some(listing.revision);
+            let revision = listing.revision;
+            range.at = Some(revision);
+            range.after = listing.entries.last().map(|entry| entry.key.to_string());
             let mut left = listing.entries.len() + listing.remaining;
             for entry in listing.entries {
                 left -= 1;
-                range.after = Some(entry.key.to_string());
                 if filter.matches_entry(&entry)? {
                     matching.push(entry);
                     if limit.is_some_and(|limit| matching.len() >= limit) {
-                        return Ok(Found {
-                            entries: matching,
-                            revision: listing.revision,
-                            more: left > 0,
-                            remaining: None,
-                        });
+                        return Ok(Found { entries: matching, revision, more: left > 0, remaining: None });
                     }
                 }
             }
             if listing.remaining == 0 {
-                let revision = listing.revision;
                 return Ok(Found { entries: matching, revision, more: false, remaining: None });
             }
         }

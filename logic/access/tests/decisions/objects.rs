@@ -1,7 +1,7 @@
 //! Decisions that hang on what an object says and what becomes of it: moves, approvals, grants, machines.
 
 use crate::site::{access, policy};
-use lab_access::{Access, Ask, Facts, Permission, Refusal, Scope, Verdict, seed};
+use lab_access::{Access, Ask, Facts, Permission, Refusal, Scope, Sight, Verdict, seed};
 use lab_object::Json;
 use proptest::prelude::*;
 use serde_json::json;
@@ -299,6 +299,13 @@ proptest! {
         prop_assert_eq!(access.sees(&ask("list", "servers"), &facts), one);
         let at = Scope { cloud: facts.cloud(), environment: facts.environment(), server: facts.name() };
         prop_assert_eq!(access.sees_server(at), Some(one));
+        let together = access.sees_servers_at(facts.cloud(), facts.environment());
+        match together {
+            Some(Sight::All) => prop_assert!(one),
+            Some(Sight::None) => prop_assert!(!one),
+            Some(Sight::Some) => {}
+            None => prop_assert!(false, "no machine was asked about"),
+        }
     }
 
     /// Who may do more may do what takes less.
