@@ -237,8 +237,11 @@ impl Trail {
     /// Whether what is begun now can be recorded. Cheap: it says what the last write came to.
     ///
     /// # Errors
-    /// [`Error::Unwritable`].
+    /// [`Error::Unwritable`], [`Error::Closed`].
     pub fn check_writable(&self) -> Result<(), Error> {
+        if self.requests.read().is_none() {
+            return Err(Error::Closed);
+        }
         self.shared.check_writable()
     }
 

@@ -26,6 +26,10 @@ impl Layout<'_> {
     pub fn store(&self) -> PathBuf {
         self.0.join("store")
     }
+    /// The audit trail.
+    pub fn audit(&self) -> PathBuf {
+        self.0.join("audit")
+    }
     /// The administrator's kubeconfig.
     pub fn admin_kubeconfig(&self) -> PathBuf {
         self.0.join("admin.kubeconfig")

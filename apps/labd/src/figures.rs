@@ -1,5 +1,6 @@
-//! Figures at `/metrics` besides the API server's own: the store's and the process's.
+//! Figures at `/metrics` besides the API server's own: the store's, the audit trail's and the process's.
 
+use lab_audit::Trail;
 use lab_store::{Embedded, Histogram};
 use prometheus_client::{
     collector::Collector,
@@ -13,10 +14,11 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// A registry with the figures of a store and of this process, which was started at `started`.
-pub fn registry(store: Arc<Embedded>, started: SystemTime) -> Registry {
+/// A registry with the figures of a store, an audit trail and of this process, which was started at `started`.
+pub fn registry(store: Arc<Embedded>, trail: Arc<Trail>, started: SystemTime) -> Registry {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Store(store)));
+    registry.register_collector(Box::new(Audit(trail)));
     let started = started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     registry.register_collector(Box::new(Process { started }));
     registry
@@ -56,6 +58,29 @@ impl Collector for Store {
             "store_writable",
             "Whether the last commit succeeded",
             f64::from(u8::from(figures.writable())),
+        )
+    }
+}
+
+#[derive(Debug)]
+struct Audit(Arc<Trail>);
+
+impl Collector for Audit {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let figures = self.0.figures();
+        let mut out = Encoder(&mut encoder);
+        out.counter("audit_entries", "Entries recorded in the audit trail", figures.entries)?;
+        out.counter("audit_commits", "Writes of the audit trail, each one sync", figures.commits)?;
+        out.counter("audit_failed_commits", "Writes of the audit trail that failed", figures.failed_commits)?;
+        out.gauge("audit_commit_seconds", "Time spent writing the audit trail", figures.commit_seconds)?;
+        out.gauge("audit_sequence", "Number of the newest entry", figures.sequence as f64)?;
+        out.gauge("audit_segments", "Files of the audit trail", figures.segments as f64)?;
+        out.gauge("audit_bytes", "Bytes in the audit trail", figures.bytes as f64)?;
+        let writable = figures.unwritable.is_none();
+        out.gauge(
+            "audit_writable",
+            "Whether the last write of the audit trail succeeded",
+            f64::from(u8::from(writable)),
         )
     }
 }

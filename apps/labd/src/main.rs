@@ -1,6 +1,7 @@
 //! The control plane: every central service, or the ones named in its configuration.
 
 mod args;
+mod audit;
 mod backup;
 mod bastion;
 mod config;

@@ -1,7 +1,7 @@
 //! Starts every service over one store, serves until told to stop, and ends in order.
 
 use crate::{
-    backup, bastion,
+    audit, backup, bastion,
     config::Settings,
     credentials::{Credentials, TENDING},
     data_dir::{DataDir, Layout},
@@ -12,6 +12,7 @@ use bytes::Buf;
 use http_body_util::{BodyExt, Full};
 use jiff::Timestamp;
 use lab_api_server::{ApiServer, Caller, Extra, Options, Pieces, RoleBased, health};
+use lab_audit::Trail;
 use lab_boot_site::SiteFigures;
 use lab_client::{Client, InProcess};
 use lab_controllers::Controllers;
@@ -58,11 +59,14 @@ async fn serve(settings: Settings, started: Instant) -> anyhow::Result<()> {
 
     let store = open_store(&layout)?;
     let is_empty = store.revision() == 0;
+    let trail = audit::open(&layout)?;
     let synced = Arc::new(AtomicBool::new(false));
     let authorizer = RoleBased::follow(store.clone()).await.context("cannot read who may do what")?;
     let site_figures = SiteFigures::default();
-    let options = Options { authorizer, ..options(&store, &synced, directory.path(), &site_figures) };
+    let options =
+        Options { authorizer, ..options(&store, &trail, &synced, directory.path(), &site_figures) };
     let api = ApiServer::new(lab_kinds::registry(), store.clone(), options);
+    audit::note(&api, "start", audit::began(&trail)).await;
     let client = Client::new("labd", in_process(api.clone()));
     seed::sow(&client, is_empty).await?;
     let controllers = start_controllers(&client, &api, &settings);
@@ -77,7 +81,7 @@ async fn serve(settings: Settings, started: Instant) -> anyhow::Result<()> {
     };
     let mut tending = JoinSet::new();
     tending.spawn(tend(credentials));
-    tending.spawn(recovery::watch(store.clone()));
+    tending.spawn(recovery::watch(store.clone(), trail.clone()));
 
     let server = kubeconfig::url(address);
     if is_new {
@@ -100,8 +104,11 @@ async fn serve(settings: Settings, started: Instant) -> anyhow::Result<()> {
         }
         controllers.stop().await;
     };
-    let served = lab_api_server::serve(listener, Arc::new(tls), api, stop).await.context("cannot serve");
+    let served =
+        lab_api_server::serve(listener, Arc::new(tls), api.clone(), stop).await.context("cannot serve");
     tending.shutdown().await;
+    audit::note(&api, "stop", String::new()).await;
+    trail.close();
     // The runtime's threads do nothing else any more; blocking this one is fine.
     store.close();
     tracing::info!("stopped");
@@ -116,12 +123,22 @@ fn open_store(layout: &Layout<'_>) -> anyhow::Result<Arc<Embedded>> {
 }
 
 /// How the API serves, and when it counts as ready.
-fn options(store: &Arc<Embedded>, synced: &Arc<AtomicBool>, data_dir: &Path, site: &SiteFigures) -> Options {
-    let (writable, synced) = (store.clone(), synced.clone());
+fn options(
+    store: &Arc<Embedded>,
+    trail: &Arc<Trail>,
+    synced: &Arc<AtomicBool>,
+    data_dir: &Path,
+    site: &SiteFigures,
+) -> Options {
+    let (writable, recorded, synced) = (store.clone(), trail.clone(), synced.clone());
     let checks = vec![
         health::Check {
             name: "store-writable",
             run: Arc::new(move || writable.figures().unwritable.map_or(Ok(()), |why| Err(why.to_string()))),
+        },
+        health::Check {
+            name: "audit-writable",
+            run: Arc::new(move || recorded.check_writable().map_err(|error| error.to_string())),
         },
         health::Check {
             name: "controllers-synced",
@@ -131,7 +148,7 @@ fn options(store: &Arc<Embedded>, synced: &Arc<AtomicBool>, data_dir: &Path, sit
             }),
         },
     ];
-    let mut metrics = figures::registry(store.clone(), SystemTime::now());
+    let mut metrics = figures::registry(store.clone(), trail.clone(), SystemTime::now());
     metrics.register_collector(Box::new(site.clone()));
     let (copied, data_dir) = (store.clone(), data_dir.to_owned());
     let backup = Extra {
@@ -143,6 +160,7 @@ fn options(store: &Arc<Embedded>, synced: &Arc<AtomicBool>, data_dir: &Path, sit
         metrics,
         checks,
         extra: vec![backup],
+        audit: Some(trail.clone()),
         ..Options::default()
     }
 }

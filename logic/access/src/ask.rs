@@ -52,7 +52,7 @@ impl Domain {
             ("iam.lab", "roles") => Self::Role,
             ("iam.lab", "rolebindings") => Self::RoleBinding,
             ("iam.lab", "jointokens") => Self::JoinToken,
-            ("iam.lab", _) => Self::Secret,
+            ("iam.lab" | "audit.lab", _) => Self::Secret,
             ("authentication.k8s.io", "selfsubjectreviews")
             | ("authorization.k8s.io", "selfsubjectaccessreviews" | "selfsubjectrulesreviews") => {
                 Self::Review

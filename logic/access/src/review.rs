@@ -45,6 +45,11 @@ pub struct Rules {
     pub partial: Vec<String>,
 }
 
+/// The verbs of a kind.
+pub fn verbs_of_kind(kind: &Kind) -> &'static [&'static str] {
+    if kind.read_only { &["get", "list"] } else { &VERBS }
+}
+
 /// The verbs of a subresource.
 pub fn verbs_of(subresource: &Subresource) -> &'static [&'static str] {
     match subresource {
@@ -82,7 +87,7 @@ impl Access {
     }
 
     fn add_kind(&self, rules: &mut Rules, kind: &Kind) {
-        self.add(rules, &kind.group, &kind.plural, "", &VERBS);
+        self.add(rules, &kind.group, &kind.plural, "", verbs_of_kind(kind));
         for subresource in &kind.subresources {
             self.add(rules, &kind.group, &kind.plural, subresource.path(), verbs_of(subresource));
         }

@@ -223,6 +223,8 @@ pub struct Kind {
     pub example: Option<fn() -> Json>,
     /// One of Kubernetes' own kinds: strategic merge patches and protobuf bodies are taken.
     pub built_in: bool,
+    /// Objects come to be by themselves, outside of the store: they can be read and nothing else.
+    pub read_only: bool,
 }
 
 /// A kind that is compiled in: its file says how it is registered and shows one.
@@ -257,6 +259,7 @@ impl Kind {
             permanent: &[],
             example: Some(|| serde_json::to_value(T::example()).expect("a kind's keys are strings")),
             built_in: false,
+            read_only: false,
         }
     }
 
@@ -334,6 +337,13 @@ impl Kind {
     #[must_use]
     pub fn built_in(mut self) -> Self {
         self.built_in = true;
+        self
+    }
+
+    /// Marks the kind as one whose objects can only be read.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.read_only = true;
         self
     }
 

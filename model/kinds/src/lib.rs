@@ -3,6 +3,7 @@
 //! Discovery, OpenAPI, tables, validation, aliases and completion all derive from a kind's registration, so that a
 //! further kind is one file and its name in its group's list.
 
+pub mod audit;
 pub mod condition;
 pub mod coordination;
 pub mod core;
@@ -24,7 +25,7 @@ pub use registry::Registry;
 use std::sync::LazyLock;
 
 static COMPILED_IN: LazyLock<Registry> = LazyLock::new(|| {
-    let groups = [core::kinds(), coordination::kinds(), metal::kinds(), iam::kinds()];
+    let groups = [core::kinds(), coordination::kinds(), metal::kinds(), iam::kinds(), audit::kinds()];
     Registry::new(groups.into_iter().flatten())
 });
 

@@ -2,9 +2,12 @@
 
 use crate::{
     answer,
+    audit::Trace,
     body::Body,
     caller::{self, Caller},
-    fault, metadata,
+    fault,
+    key::Key,
+    metadata,
     negotiate::{self, View},
     request::{RequestInfo, Verb},
     server::{self, ApiServer},
@@ -17,8 +20,8 @@ use jiff::Timestamp;
 use lab_access::{Access, Ask, Refusal};
 use lab_kinds::Scope;
 use lab_object::{Json, Status, Time};
-use lab_store::Entry;
-use std::{borrow::Cow, error::Error, sync::Arc};
+use lab_store::{Entry, Error, Expect, Write};
+use std::{borrow::Cow, sync::Arc};
 
 /// A request with everything it needs.
 pub(crate) struct Call<'a> {
@@ -32,6 +35,8 @@ pub(crate) struct Call<'a> {
     pub partial: bool,
     /// When the request came.
     pub now: Timestamp,
+    /// What is recorded of it.
+    pub trace: &'a Trace,
 }
 
 impl RequestInfo {
@@ -46,15 +51,18 @@ impl<'a> Call<'a> {
     where
         B: http_body::Body + Send,
         B::Data: Send,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         // An answer that cannot be given is refused before anything is changed.
         let view = self.view()?;
         match self.info.verb {
+            Verb::Get if self.info.kind.read_only => self.get_entry(view).await,
+            Verb::List if self.info.kind.read_only => self.list_entries(view).await,
             Verb::Get => self.get(view).await,
             Verb::List => self.list(view).await,
             Verb::Watch => self.watch().await,
             _ => {
+                self.server.audit.ready()?;
                 let body = server::read(self.headers, body).await?;
                 self.write(view, body).await
             }
@@ -87,15 +95,23 @@ impl<'a> Call<'a> {
     pub(crate) async fn find(&self) -> Result<Option<Entry>, Status> {
         let info = self.info;
         if let Some(entry) = self.lookup(&info.name).await? {
-            return Ok(Some(entry).filter(|entry| self.shows(entry)));
+            let shown = self.shows(&entry);
+            if !shown {
+                self.trace.is_due();
+            }
+            return Ok(Some(entry).filter(|_| shown));
         }
         let mut names = Vec::new();
         let mut found = None;
         for name in self.server.aliases.find(&info.tenant, &info.kind, &info.namespace, &info.name).await {
             // Of an object that is hidden nobody learns by its other names, either.
-            if let Some(entry) = self.lookup(&name).await?.filter(|entry| self.shows(entry)) {
-                found = Some(entry);
-                names.push(name);
+            match self.lookup(&name).await? {
+                Some(entry) if self.shows(&entry) => {
+                    found = Some(entry);
+                    names.push(name);
+                }
+                Some(_) => self.trace.is_due(),
+                None => {}
             }
         }
         if names.len() > 1 { Err(self.ambiguous(&names)) } else { Ok(found) }
@@ -114,9 +130,8 @@ impl<'a> Call<'a> {
 
     /// What is left out of lists and watches; `None` where the caller sees everything.
     pub(crate) fn visible(&self) -> Option<Visible> {
-        self.partial.then(|| {
-            Visible::new(self.access.clone(), self.info.kind.clone(), self.server.places.clone())
-        })
+        self.partial
+            .then(|| Visible::new(self.access.clone(), self.info.kind.clone(), self.server.places.clone()))
     }
 
     /// Whether a stored object exists for this caller.
@@ -137,6 +152,21 @@ impl<'a> Call<'a> {
                 caller::forbidden(self.caller, self.info, name, &why)
             }
         })
+    }
+
+    /// Writes to the store and records it, both at once.
+    pub(crate) async fn commit(&self, write: Write) -> Result<Entry, Error> {
+        let name = Key::parse(&write.key).map(|key| key.name).unwrap_or_default();
+        let code = if write.expect == Expect::Absent { StatusCode::CREATED } else { StatusCode::OK };
+        let entry = self.trace.expected(name, code.as_u16());
+        let record = async {
+            if let Some(entry) = entry {
+                self.trace.recorded(self.server.audit.record(entry).await);
+            }
+        };
+        let (written, ()) = tokio::join!(self.server.store.write(write), record);
+        self.trace.taken(written.is_ok());
+        written
     }
 
     /// Whether there is an object of the request's name that the caller may not see.

@@ -2,7 +2,7 @@
 
 use crate::request::RequestInfo;
 use lab_object::{Reason, Status};
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 pub use lab_access::policy::MASTERS;
 
@@ -16,6 +16,9 @@ pub struct Caller {
     pub user: String,
     /// The user's groups.
     pub groups: Vec<String>,
+    /// By what the user is known, for the audit trail: `certificate:` with the beginning of its SHA-256, or the like.
+    /// Never the credential itself.
+    pub credential: Arc<str>,
     /// Where the request came from; `None` within the process.
     pub address: Option<SocketAddr>,
 }
@@ -23,12 +26,22 @@ pub struct Caller {
 impl Caller {
     /// A caller without credentials.
     pub fn anonymous(address: Option<SocketAddr>) -> Self {
-        Self { user: ANONYMOUS.into(), groups: vec!["system:unauthenticated".into()], address }
+        Self {
+            user: ANONYMOUS.into(),
+            groups: vec!["system:unauthenticated".into()],
+            credential: "none".into(),
+            address,
+        }
     }
 
     /// A part of this process, such as a controller, which may do everything.
     pub fn internal(name: &str) -> Self {
-        Self { user: format!("system:{name}"), groups: vec![MASTERS.into()], address: None }
+        Self {
+            user: format!("system:{name}"),
+            groups: vec![MASTERS.into()],
+            credential: "internal".into(),
+            address: None,
+        }
     }
 
     /// Whether the caller showed no credentials.

@@ -23,6 +23,7 @@ impl Call<'_> {
         let Decoded { mut object, duplicates } =
             decode::object(negotiate::body_format(self.headers)?, body, &self.info.kind)?;
         let generated = metadata::text(&object, "name").is_empty();
+        self.trace.object_name(metadata::text(&object, "name"));
         self.check_namespace(metadata::text(&object, "name")).await?;
         let warnings = self.admit(&mut object, self.input(&duplicates))?;
         let (manager, api_version) = (self.manager(), self.info.kind.api_version());
@@ -65,7 +66,7 @@ impl Call<'_> {
                 };
             }
             let write = Write { key, value: Some(encode::value(&object)), expect: Expect::Absent };
-            match self.server.store.write(write).await {
+            match self.commit(write).await {
                 Ok(entry) => return Ok(entry.value),
                 Err(Error::Conflict { .. }) if generated && attempt < ATTEMPTS => {
                     let (suffix, kept) = (metadata::suffix(), name.len().saturating_sub(metadata::SUFFIX));

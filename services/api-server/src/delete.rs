@@ -171,7 +171,7 @@ impl Call<'_> {
                 });
             }
             let removed = value.is_none();
-            match self.server.store.write(Write { key: entry.key.clone(), value, expect }).await {
+            match self.commit(Write { key: entry.key.clone(), value, expect }).await {
                 Ok(last) if removed => return Ok(Deleted::Gone(uid, last)),
                 Ok(marked) => return Ok(Deleted::Pending(marked.value)),
                 Err(Error::Conflict { found: None, .. }) => return Ok(Deleted::Absent),

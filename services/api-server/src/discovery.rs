@@ -4,7 +4,7 @@ use crate::{document::Document, negotiate};
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 // What is served is what permissions know of.
-use lab_access::review::{VERBS, verbs_of};
+use lab_access::review::{verbs_of, verbs_of_kind};
 use lab_kinds::{Kind, Registry, Subresource};
 use lab_object::{GroupVersionKind, Json};
 use serde_json::json;
@@ -143,7 +143,7 @@ fn resources(registry: &Registry, group: &str, version: &str) -> Json {
     let mut resources = Vec::new();
     for kind in registry.in_group_version(group, version) {
         let mut resource = json!({"name": kind.plural, "singularName": kind.singular, "kind": kind.kind,
-            "namespaced": kind.namespaced(), "verbs": VERBS});
+            "namespaced": kind.namespaced(), "verbs": verbs_of_kind(kind)});
         set_unless_empty(&mut resource, "shortNames", &kind.short_names);
         set_unless_empty(&mut resource, "categories", &kind.categories);
         resources.push(resource);
@@ -176,7 +176,7 @@ fn aggregated(registry: &Registry, group: &str, versions: &[&str]) -> Json {
 fn aggregated_resource(kind: &Kind) -> Json {
     let scope = if kind.namespaced() { "Namespaced" } else { "Cluster" };
     let mut resource = json!({"resource": kind.plural, "responseKind": response_kind(kind.gvk()), "scope": scope,
-        "singularResource": kind.singular, "verbs": VERBS});
+        "singularResource": kind.singular, "verbs": verbs_of_kind(kind)});
     set_unless_empty(&mut resource, "shortNames", &kind.short_names);
     set_unless_empty(&mut resource, "categories", &kind.categories);
     let part = |part: &Subresource| {

@@ -11,6 +11,7 @@
 
 mod alias;
 mod answer;
+pub mod audit;
 pub mod authorizer;
 pub mod body;
 mod call;

@@ -137,7 +137,7 @@ impl Call<'_> {
         // With its last finalizer gone, an object that is being deleted goes as well.
         let value = (!going).then(|| encode::value(&new));
         let write = Write { key: entry.key.clone(), value, expect: Expect::Revision(entry.modified) };
-        match self.server.store.write(write).await {
+        match self.commit(write).await {
             Ok(written) if !going => done(written.value),
             Ok(_) => done(preview(&new)),
             Err(Error::Conflict { .. }) => Ok(Attempt::Again),

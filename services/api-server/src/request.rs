@@ -2,6 +2,7 @@
 
 use crate::key::{DEFAULT_TENANT, is_segment};
 use http::Method;
+use jiff::Timestamp;
 use lab_admission::FieldValidation;
 use lab_kinds::{Kind, Registry, Scope, Subresource};
 use lab_object::{Cause, FieldError, Json, Reason, Status, StatusDetails};
@@ -135,6 +136,12 @@ pub struct Query {
     pub orphan_dependents: Option<bool>,
     /// `propagationPolicy`.
     pub propagation: Option<Propagation>,
+    /// `since`, of the audit trail: entries from this time on.
+    pub since: Option<Timestamp>,
+    /// `until`, of the audit trail: entries up to this time.
+    pub until: Option<Timestamp>,
+    /// `last`, of the audit trail: only so many, the newest.
+    pub last: Option<usize>,
 }
 
 /// Reads where a request goes. Fails with 400 (a path or option that cannot be read), 404 (nothing there) or 405.
@@ -282,6 +289,9 @@ fn verb(method: &Method, place: &Place<'_>, query: &Query) -> Result<Verb, Statu
         ("DELETE", None) if !everywhere => Verb::DeleteCollection,
         _ => return Err(not_allowed(method)),
     };
+    if place.kind.read_only && !matches!(verb, Verb::Get | Verb::List) {
+        return Err(not_allowed(method));
+    }
     Ok(verb)
 }
 
@@ -318,6 +328,9 @@ impl Query {
             "gracePeriodSeconds" => self.grace_period = grace_period(number(name, value)?)?,
             "orphanDependents" => self.orphan_dependents = Some(boolean(name, value)?),
             "propagationPolicy" => self.propagation = propagation(value)?,
+            "since" => self.since = time(name, value)?,
+            "until" => self.until = time(name, value)?,
+            "last" => self.last = number(name, value)?.filter(|&n| n > 0).map(|n| n as usize),
             _ => {}
         }
         Ok(())
@@ -399,6 +412,17 @@ fn number(name: &str, value: &str) -> Result<Option<i64>, Status> {
         return Ok(None);
     }
     value.parse().map(Some).map_err(|_| bad_parameter(name, value, "a whole number"))
+}
+
+/// A moment (RFC 3339); nothing for an empty value.
+fn time(name: &str, value: &str) -> Result<Option<Timestamp>, Status> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let read = value.parse();
+    read.map(Some).map_err(|_| {
+        bad_request(format!("{name}={value:?} is no time; write it like 2026-11-21T12:00:00Z (RFC 3339)"))
+    })
 }
 
 fn boolean(name: &str, value: &str) -> Result<bool, Status> {

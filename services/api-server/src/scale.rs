@@ -97,7 +97,7 @@ impl Call<'_> {
             }
             let expect = Expect::Revision(entry.modified);
             let write = Write { key: entry.key, value: Some(encode::value(&new)), expect };
-            match self.server.store.write(write).await {
+            match self.commit(write).await {
                 Ok(written) => return self.get_scale(&written, spec, status),
                 Err(Error::Conflict { .. }) => {}
                 Err(error) => return Err(fault::store(&error)),

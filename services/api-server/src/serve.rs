@@ -8,6 +8,7 @@ use hyper_util::{
     server::{conn::auto, graceful::GracefulShutdown},
 };
 use lab_pki::Identity;
+use sha2::{Digest, Sha256};
 use std::{convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -149,5 +150,8 @@ fn caller<S>(stream: &TlsStream<S>, peer: SocketAddr) -> Result<Caller, lab_pki:
     };
     let Identity { user, mut groups } = Identity::of_certificate(certificate)?;
     groups.push("system:authenticated".into());
-    Ok(Caller { user, groups, address: Some(peer) })
+    let digest = Sha256::digest(certificate);
+    let credential: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let credential = format!("certificate:{credential}").into();
+    Ok(Caller { user, groups, credential, address: Some(peer) })
 }

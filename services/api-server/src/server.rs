@@ -3,6 +3,7 @@
 use crate::{
     alias::Aliases,
     answer,
+    audit::{self, Audit, Trace},
     authorizer::{Authorizer, MastersOnly},
     body::Body,
     call::Call,
@@ -23,7 +24,8 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, header, request::Pa
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use lab_access::Verdict;
-use lab_kinds::Registry;
+use lab_audit::Trail;
+use lab_kinds::{Registry, audit::AuditEntry};
 use lab_object::{Json, Reason, Status};
 use lab_store::Store;
 use std::{
@@ -65,6 +67,8 @@ pub struct Options {
     pub max_watches: usize,
     /// Time between the bookmarks of a watch.
     pub bookmark_interval: Duration,
+    /// Where it is recorded who did what; without it nowhere.
+    pub audit: Option<Arc<Trail>>,
 }
 
 impl Default for Options {
@@ -78,6 +82,7 @@ impl Default for Options {
             max_requests: 1000,
             max_watches: 65_536,
             bookmark_interval: Duration::from_secs(60),
+            audit: None,
         }
     }
 }
@@ -91,6 +96,7 @@ pub struct ApiServer {
     pub(crate) watches: Watches,
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) places: Arc<Places>,
+    pub(crate) audit: Audit,
     discovery: Discovery,
     openapi: OpenApi,
     version: Json,
@@ -109,6 +115,7 @@ impl ApiServer {
             watches: Watches::new(options.max_watches, options.bookmark_interval),
             authorizer: options.authorizer,
             places: Arc::default(),
+            audit: Audit::new(options.audit),
             discovery: Discovery::new(&registry),
             openapi: OpenApi::new(registry.clone()),
             version: options.version,
@@ -157,17 +164,30 @@ impl ApiServer {
         let (parts, body) = request.into_parts();
         let mut labels =
             Labels { verb: "other", group: String::new(), resource: String::new(), subresource: "" };
-        let answer = AssertUnwindSafe(self.answer(&parts, body, &caller, &mut labels)).catch_unwind().await;
+        let trace = Trace::new(id, &parts, &caller);
+        let answer =
+            AssertUnwindSafe(self.answer(&parts, body, &caller, &mut labels, &trace)).catch_unwind().await;
+        let mut reason = None;
         let mut response = match answer {
             Ok(Ok(response)) => response,
-            Ok(Err(status)) => self.refusal(&status, parts.uri.path()),
+            Ok(Err(status)) => {
+                reason = status.reason;
+                self.refusal(&status, parts.uri.path())
+            }
             Err(panic) => {
                 let why = panic_message(&*panic);
                 tracing::error!(request = %id, method = %parts.method, path = parts.uri.path(), why, "a request panicked");
                 self.metrics.panicked();
+                reason = Some(Reason::InternalError);
                 answer::failure(&fault::internal(format_args!("the request {id} could not be completed")))
             }
         };
+        if let Err(status) = self.audit.settle(&trace, response.status().as_u16(), reason, &caller).await {
+            response = answer::failure(&status);
+        }
+        if let Some(error) = trace.failure().filter(|_| response.status().is_success()) {
+            response = answer::failure(&audit::made_unrecorded(&error));
+        }
         let id =
             header::HeaderValue::from_str(&id.hyphenated().to_string()).expect("a UUID is a valid header");
         response.headers_mut().insert(REQUEST_ID, id);
@@ -182,6 +202,7 @@ impl ApiServer {
         body: B,
         caller: &Caller,
         labels: &mut Labels,
+        trace: &Trace,
     ) -> Result<Response<Body>, Status>
     where
         B: http_body::Body + Send,
@@ -200,13 +221,17 @@ impl ApiServer {
         match request::route(&self.registry, &parts.method, raw, parts.uri.query()) {
             Ok(Route::Path { tenant, path }) => {
                 labels.verb = path_verb(&parts.method);
+                if self.gives_all(&path) || !matches!(labels.verb, "get" | "head") {
+                    trace.is_due();
+                }
                 self.admit_path(caller, &tenant, labels.verb, &path)?;
                 self.at_path(parts, &path).await
             }
             Ok(Route::Objects(info)) => {
                 let part = info.subresource.as_ref().map_or("", |s| s.path());
                 labels.name(info.verb.as_str(), &info.kind.group, &info.kind.plural, part);
-                let call = self.admit(caller, &info, &parts.headers)?;
+                trace.objects(&info);
+                let call = self.admit(caller, &info, &parts.headers, trace)?;
                 if info.verb == Verb::Watch {
                     return call.watch().await;
                 }
@@ -241,17 +266,40 @@ impl ApiServer {
         caller: &'a Caller,
         info: &'a RequestInfo,
         headers: &'a HeaderMap,
+        trace: &'a Trace,
     ) -> Result<Call<'a>, Status> {
         caller::known(caller)?;
         let access = self.authorizer.access(caller, &info.tenant);
-        let mut call =
-            Call { server: self, info, headers, caller, access, partial: false, now: Timestamp::now() };
+        let mut call = Call {
+            server: self,
+            info,
+            headers,
+            caller,
+            access,
+            partial: false,
+            now: Timestamp::now(),
+            trace,
+        };
         match call.access.admit(&call.ask()) {
             Verdict::Allowed => {}
             Verdict::Depends => call.partial = true,
             Verdict::Denied(why) => return Err(caller::forbidden(caller, info, &info.name, &why)),
         }
         Ok(call)
+    }
+
+    /// Whether a path answers with more than its caller could read object by object, so that it is recorded who did.
+    fn gives_all(&self, path: &str) -> bool {
+        path == audit::PATH || self.extra.iter().any(|extra| extra.path == path)
+    }
+
+    /// Records what happened outside of a request, such as that the server was started or a connection cut. When this
+    /// returns `Ok`, it is on disk.
+    ///
+    /// # Errors
+    /// The trail cannot be written; the entry is kept and written when that can be done.
+    pub async fn record(&self, entry: AuditEntry) -> Result<(), lab_audit::Error> {
+        self.audit.record(entry).await.map(|_| ())
     }
 
     /// Admits a request for a path that is no object's.
@@ -272,6 +320,9 @@ impl ApiServer {
         if let Some(extra) = self.extra.iter().find(|extra| extra.path == path && parts.method == Method::GET)
         {
             return Ok((extra.answer)());
+        }
+        if path == audit::PATH && parts.method == Method::GET {
+            return self.audit.export().ok_or_else(request::unknown_path);
         }
         let (headers, query) = (&parts.headers, parts.uri.query());
         let found = match path {

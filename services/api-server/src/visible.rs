@@ -59,10 +59,8 @@ impl Places {
             return Some(*number);
         }
         let facts = Facts::read(&server.value).ok()?;
-        let place = Place {
-            cloud: facts.cloud().map(Into::into),
-            environment: facts.environment().map(Into::into),
-        };
+        let place =
+            Place { cloud: facts.cloud().map(Into::into), environment: facts.environment().map(Into::into) };
         let mut known = self.0.write();
         if known.servers.len() >= REMEMBERED {
             *known = Known { next: known.next, ..Known::default() };
@@ -179,7 +177,11 @@ mod tests {
         ] {
             let visible = Visible::new(access(permissions), kind.clone(), places.clone());
             for _ in 0..2 {
-                assert_eq!(servers.each_ref().map(|one| visible.shows_entry(one)), expected, "{permissions:?}");
+                assert_eq!(
+                    servers.each_ref().map(|one| visible.shows_entry(one)),
+                    expected,
+                    "{permissions:?}"
+                );
             }
             assert_eq!(servers.each_ref().map(|one| visible.shows(&one.value)), expected, "{permissions:?}");
         }

@@ -38,7 +38,8 @@ impl fmt::Display for Place {
 impl Served {
     pub fn new(registry: &Registry) -> Self {
         let mut served = Self { resources: Vec::new(), by_kind: HashMap::new() };
-        for kind in registry.kinds() {
+        // Nothing that can only be read owns anything, or goes.
+        for kind in registry.kinds().iter().filter(|kind| !kind.read_only) {
             let name = (kind.group.clone(), kind.kind.clone());
             if served.by_kind.contains_key(&name) {
                 continue;

@@ -3,7 +3,7 @@
 use crate::site::{IDENTITIES, access, object, policy};
 use lab_access::{
     Access, Ask, Facts, Refusal, Verdict,
-    review::{REVIEWS, VERBS, verbs_of},
+    review::{REVIEWS, verbs_of, verbs_of_kind},
 };
 use lab_object::Json;
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ fn outcome(access: &Access, ask: &Ask<'_>, object: &Json) -> char {
 fn served() -> Vec<(String, String, String, &'static [&'static str])> {
     let mut served: Vec<(String, String, String, &'static [&'static str])> = Vec::new();
     for kind in lab_kinds::registry().kinds() {
-        served.push((kind.group.clone(), kind.plural.clone(), String::new(), &VERBS));
+        served.push((kind.group.clone(), kind.plural.clone(), String::new(), verbs_of_kind(kind)));
         for part in &kind.subresources {
             served.push((kind.group.clone(), kind.plural.clone(), part.path().into(), verbs_of(part)));
         }

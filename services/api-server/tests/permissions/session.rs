@@ -146,7 +146,12 @@ impl Events {
 }
 
 pub fn caller(user: &str, groups: &[&str]) -> Caller {
-    Caller { user: user.into(), groups: groups.iter().map(ToString::to_string).collect(), address: None }
+    Caller {
+        user: user.into(),
+        groups: groups.iter().map(ToString::to_string).collect(),
+        credential: "none".into(),
+        address: None,
+    }
 }
 
 pub fn server(name: &str, environment: &str) -> Json {
