@@ -63,8 +63,7 @@ async fn serve(settings: Settings, started: Instant) -> anyhow::Result<()> {
     let synced = Arc::new(AtomicBool::new(false));
     let authorizer = RoleBased::follow(store.clone()).await.context("cannot read who may do what")?;
     let site_figures = SiteFigures::default();
-    let options =
-        Options { authorizer, ..options(&store, &trail, &synced, directory.path(), &site_figures) };
+    let options = Options { authorizer, ..options(&store, &trail, &synced, directory.path(), &site_figures) };
     let api = ApiServer::new(lab_kinds::registry(), store.clone(), options);
     audit::note(&api, "start", audit::began(&trail)).await;
     let client = Client::new("labd", in_process(api.clone()));

@@ -76,6 +76,7 @@ pub struct Actor {
     pub name: String,
     /// The groups that the credential says.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub groups: Vec<String>,
     /// By what the user is known, such as `certificate:` and the beginning of its serial number or `token:` and its name;
     /// `none` without a credential, `internal` for a part of labd.

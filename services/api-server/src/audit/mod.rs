@@ -126,7 +126,7 @@ fn members(entry: &AuditEntry) -> Vec<u8> {
         }
     }
     let text = object.to_string();
-    text[1..text.len() - 1].as_bytes().to_vec()
+    text.as_bytes()[1..text.len() - 1].to_vec()
 }
 
 /// A line of the trail as the object that the API serves; `None` for one that is no entry.

@@ -82,32 +82,24 @@ pub(super) fn add(paths: &mut Map<String, Json>, kind: &Kind) {
         paths.insert(all, item);
     }
     let part_of_path: &[&str] = if kind.namespaced() { &["namespace"] } else { &[] };
-    paths.insert(
-        collection.clone(),
-        path_item(
-            kind,
-            part_of_path,
-            [
-                ("get", list(kind), ""),
-                ("post", create(kind), ""),
-                ("delete", delete(kind, "deletecollection"), ""),
-            ],
-        ),
-    );
+    // What can only be read has the first of each.
+    let served = |all: usize| if kind.read_only { 1 } else { all };
+    let of_all = [
+        ("get", list(kind), ""),
+        ("post", create(kind), ""),
+        ("delete", delete(kind, "deletecollection"), ""),
+    ];
+    let count = served(of_all.len());
+    paths.insert(collection.clone(), path_item(kind, part_of_path, of_all.into_iter().take(count)));
     let named: &[&str] = if kind.namespaced() { &["namespace", "name"] } else { &["name"] };
-    paths.insert(
-        format!("{collection}/{{name}}"),
-        path_item(
-            kind,
-            named,
-            [
-                ("get", read(kind.gvk(), schemas::of(kind)), ""),
-                ("put", replace(kind.gvk(), schemas::of(kind)), ""),
-                ("patch", patch(kind, kind.gvk(), schemas::of(kind)), ""),
-                ("delete", delete(kind, "delete"), ""),
-            ],
-        ),
-    );
+    let of_one = [
+        ("get", read(kind.gvk(), schemas::of(kind)), ""),
+        ("put", replace(kind.gvk(), schemas::of(kind)), ""),
+        ("patch", patch(kind, kind.gvk(), schemas::of(kind)), ""),
+        ("delete", delete(kind, "delete"), ""),
+    ];
+    let count = served(of_one.len());
+    paths.insert(format!("{collection}/{{name}}"), path_item(kind, named, of_one.into_iter().take(count)));
     for part in &kind.subresources {
         paths.insert(format!("{collection}/{{name}}/{}", part.path()), subresource_item(kind, part, named));
     }
