@@ -61,6 +61,22 @@ pub trait Files: Send + Sync {
 
     /// Is told how serving it went.
     fn finished(&self, asked: &Asked, outcome: Outcome);
+
+    /// Takes what a machine says by HTTP POST.
+    async fn take(&self, asked: &Asked, content: Bytes) -> Taken;
+}
+
+/// What becomes of what a machine says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It was taken.
+    Done,
+    /// Nothing is taken under this path.
+    NotFound,
+    /// It is not understood.
+    Malformed,
+    /// Whoever says it is not who they say they are.
+    Refused,
 }
 
 /// The content of a file.

@@ -6,7 +6,8 @@
 pub mod head;
 mod send;
 
-use crate::files::{Asked, Files, Outcome, Protocol};
+use crate::files::{Asked, Files, Outcome, Protocol, Taken};
+use bytes::Bytes;
 use head::{Head, Malformed, Method};
 use std::collections::HashMap;
 use std::io;
@@ -42,6 +43,8 @@ impl Default for Settings {
     }
 }
 
+/// The largest content of a request, in bytes.
+const LARGEST_CONTENT: usize = 1 << 20;
 /// The largest head of a request, in bytes.
 const LARGEST_HEAD: usize = 8 << 10;
 
@@ -118,7 +121,14 @@ async fn converse(
             }
         };
         let keep_alive = head.keep_alive;
-        answer(&mut stream, peer, files, head, settings).await?;
+        if head.method == Method::Post {
+            let Some(content) = content(&mut stream, &mut buffer, &head, settings).await? else {
+                return brief(&mut stream, Malformed::Content.status(), true, settings).await;
+            };
+            take(&mut stream, peer, files, head, content, settings).await?;
+        } else {
+            answer(&mut stream, peer, files, head, settings).await?;
+        }
         if !keep_alive {
             return stream.shutdown().await;
         }
@@ -144,6 +154,56 @@ async fn receive(
             return Ok(Ok(None));
         }
     }
+}
+
+/// Reads a request's content; nothing where it is too large to be read. What follows it stays in the buffer.
+async fn content(
+    stream: &mut TcpStream,
+    buffer: &mut Vec<u8>,
+    head: &Head,
+    settings: Settings,
+) -> io::Result<Option<Bytes>> {
+    let Some(length) = usize::try_from(head.content).ok().filter(|length| *length <= LARGEST_CONTENT) else {
+        return Ok(None);
+    };
+    if head.expects && buffer.len() < length {
+        write(stream, b"HTTP/1.1 100 Continue\r\n\r\n", settings).await?;
+    }
+    let until = Instant::now() + settings.request_timeout;
+    while buffer.len() < length {
+        let read =
+            timeout_at(until, stream.read_buf(buffer)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(Some(buffer.drain(..length).collect::<Vec<u8>>().into()))
+}
+
+/// Has what a client says taken.
+async fn take(
+    stream: &mut TcpStream,
+    peer: SocketAddr,
+    files: &dyn Files,
+    head: Head,
+    content: Bytes,
+    settings: Settings,
+) -> io::Result<()> {
+    let taken = match head.path {
+        Some(path) => files.take(&Asked { protocol: Protocol::Http, peer, path }, content).await,
+        None => Taken::Malformed,
+    };
+    let status = match taken {
+        Taken::Done => "204 No Content",
+        Taken::NotFound => "404 Not Found",
+        Taken::Malformed => "400 Bad Request",
+        Taken::Refused => "403 Forbidden",
+    };
+    if taken == Taken::Done {
+        let close = if head.keep_alive { "" } else { "Connection: close\r\n" };
+        return write(stream, format!("HTTP/1.1 {status}\r\n{close}\r\n").as_bytes(), settings).await;
+    }
+    brief(stream, status, !head.keep_alive, settings).await
 }
 
 async fn answer(

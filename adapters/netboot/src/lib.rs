@@ -5,5 +5,6 @@ pub mod dhcp;
 pub mod files;
 pub mod http;
 pub mod interface;
+pub mod router;
 pub mod syslog;
 pub mod tftp;

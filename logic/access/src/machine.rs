@@ -42,6 +42,7 @@ const OF_SERVERS: &[Right] =
 const OF_BASTIONS: &[Right] = &[
     ("metal.lab", "bastions", "", LOOK),
     ("metal.lab", "bastions", "status", REPORT),
+    ("metal.lab", "bastions", "logs", &["create"]),
     ("metal.lab", "networks", "", LOOK),
     ("metal.lab", "networks", "status", REPORT),
     ("metal.lab", "servers", "", LOOK),

@@ -55,7 +55,8 @@ pub fn verbs_of(subresource: &Subresource) -> &'static [&'static str] {
     match subresource {
         Subresource::Status | Subresource::Scale { .. } => &["get", "patch", "update"],
         Subresource::Finalize => &["update"],
-        Subresource::Token => &["create"],
+        Subresource::Token | Subresource::Logs => &["create"],
+        Subresource::Log => &["get"],
     }
 }
 

@@ -2,12 +2,12 @@
 
 use crate::client::Platform;
 use crate::silence::{Attempt, explain};
-use crate::timeline::Timeline;
+use crate::timeline::{Event, Timeline};
 use jiff::Timestamp;
 use lab_kinds::metal::Server;
 use lab_kinds::metal::server::BootOnce;
 use lab_kinds::metal::server::hardware::Nic;
-use lab_kinds::metal::server::status::{BootAnswer, BootStatus, Phase, ServerStatus};
+use lab_kinds::metal::server::status::{BootAnswer, BootStatus, Phase, ServerStatus, Stage};
 use lab_kinds::{Condition, ConditionStatus};
 use lab_object::{Time, mac::MacAddress};
 use std::net::{IpAddr, Ipv4Addr};
@@ -52,6 +52,7 @@ pub fn status(server: &Server, seen: &Sighting, now: Timestamp) -> ServerStatus 
     let attempt = Attempt::of(seen.timeline);
     boot(&mut status, seen, attempt.as_ref());
     status.phase = Some(phase(&status, attempt.as_ref()));
+    stages(&mut status, seen.timeline, attempt.as_ref());
     nic(&mut status, seen);
     address(&mut status, seen);
     if let Some(attempt) = &attempt {
@@ -118,6 +119,52 @@ fn phase(status: &ServerStatus, attempt: Option<&Attempt>) -> Phase {
         (None | Some(Phase::Registered), _) | (Some(Phase::Debug), Some(_)) => Phase::Discovering,
         (Some(phase), _) => phase,
     }
+}
+
+/// The stages that the machine itself said by way of the bastion since its boot began. An agent that is connected reports its own.
+fn stages(status: &mut ServerStatus, timeline: &Timeline, attempt: Option<&Attempt>) {
+    let Some(began) = attempt.and_then(|attempt| attempt.began) else { return };
+    if status.agent.as_ref().is_some_and(|agent| agent.online) {
+        return;
+    }
+    let said = timeline.entries().filter(|entry| entry.first >= began);
+    let said = said.filter_map(|entry| match &entry.event {
+        Event::Stage { name, outcome, message } => Some((entry.first, name, *outcome, message)),
+        _ => None,
+    });
+    for (at, name, outcome, message) in said {
+        // Those of the installation before go with the first one of this.
+        status
+            .stages
+            .retain(|stage| stage.started.or(stage.ended).is_some_and(|time| whole(time.0) >= whole(began)));
+        let place = status.stages.iter().position(|stage| stage.name == *name);
+        let place = place.unwrap_or_else(|| {
+            status.stages.push(Stage { name: name.clone(), ..Stage::default() });
+            status.stages.len() - 1
+        });
+        let stage = &mut status.stages[place];
+        let same = |time: Option<Time>| time.is_some_and(|time| whole(time.0) == whole(at));
+        if outcome.is_none() && !same(stage.started) {
+            *stage = Stage { name: name.clone(), started: Some(Time(at)), ..Stage::default() };
+        }
+        if outcome.is_some() && !same(stage.ended) {
+            stage.ended = Some(Time(at));
+        }
+        stage.outcome = outcome;
+        if outcome.is_none() {
+            stage.ended = None;
+        }
+        stage.message = Some(message.clone()).filter(|message| !message.is_empty()).or(stage.message.take());
+    }
+    if attempt.is_some_and(|attempt| attempt.stage.is_some()) {
+        status.stage =
+            status.stages.iter().rfind(|stage| stage.ended.is_none()).map(|stage| stage.name.clone());
+    }
+}
+
+/// A time as it is stored: in whole seconds.
+fn whole(time: Timestamp) -> i64 {
+    time.as_second()
 }
 
 fn nic(status: &mut ServerStatus, seen: &Sighting) {
@@ -231,8 +278,8 @@ mod tests {
     use super::*;
     use crate::client::{Class, Message};
     use crate::offer::Form;
-    use crate::timeline::{Event, Protocol, Transfer};
-    use lab_kinds::metal::server::status::{AgentStatus, BootStep, InstallStatus};
+    use crate::timeline::{Protocol, Transfer};
+    use lab_kinds::metal::server::status::{AgentStatus, BootStep, InstallStatus, StageOutcome};
 
     const MAC: MacAddress = MacAddress([0x52, 0x54, 0, 0, 0, 1]);
 
@@ -358,6 +405,44 @@ mod tests {
         check(Some(Phase::Ready), Debug, true, Phase::Debug);
         check(Some(Phase::Debug), Local, true, Phase::Installed);
         check(Some(Phase::Debug), Discovery, false, Phase::Discovering);
+    }
+
+    #[test]
+    fn stages_that_the_machine_said() {
+        let stage = |name: &str, outcome, message: &str| Event::Stage {
+            name: name.into(),
+            outcome,
+            message: message.into(),
+        };
+        let mut events = vec![
+            asked(Class::Pxe),
+            stage("partition", None, ""),
+            stage("partition", Some(StageOutcome::Done), ""),
+            stage("packages", None, "fetching"),
+        ];
+        let mut server = entered(MAC);
+        server.status.stages =
+            vec![Stage { name: "old".into(), started: Some(Time(at(5))), ..Stage::default() }];
+        let shown = |server: &Server| {
+            let of = |time: Option<Time>| time.map_or(0, |time| time.0.as_second());
+            let stages = server.status.stages.iter();
+            stages
+                .map(|s| format!("{} {} {} {:?}", s.name, of(s.started), of(s.ended), s.outcome))
+                .collect::<Vec<_>>()
+        };
+        server.status = status(&server, &seen(&timeline(&events)), at(104));
+        assert_eq!(shown(&server), ["partition 101 102 Some(Done)", "packages 103 0 None"]);
+        assert_eq!(server.status.stage.as_deref(), Some("packages"));
+        let before = server.status.clone();
+        server.status = status(&server, &seen(&timeline(&events)), at(105));
+        assert_eq!(server.status.stages, before.stages, "what was reported is not reported again");
+        events.push(stage("packages", Some(StageOutcome::Failed), "no mirror"));
+        server.status = status(&server, &seen(&timeline(&events)), at(106));
+        assert_eq!(shown(&server)[1], "packages 103 104 Some(Failed)");
+        assert_eq!(
+            (server.status.stage.as_deref(), server.status.stages[1].message.as_deref()),
+            (None, Some("no mirror"))
+        );
     }
 
     #[test]

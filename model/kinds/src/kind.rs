@@ -116,6 +116,10 @@ pub enum Subresource {
     Finalize,
     /// `token`: a service account's token request.
     Token,
+    /// `log`: what a machine says and what happened to it, as server-sent events; only read.
+    Log,
+    /// `logs`: takes the lines of many machines from a bastion; only written.
+    Logs,
 }
 
 impl Subresource {
@@ -126,6 +130,8 @@ impl Subresource {
             Self::Scale { .. } => "scale",
             Self::Finalize => "finalize",
             Self::Token => "token",
+            Self::Log => "log",
+            Self::Logs => "logs",
         }
     }
 }

@@ -125,7 +125,7 @@ pub(crate) fn subresource(
         kind: kind.into(),
     };
     let served = match subresource {
-        Subresource::Status | Subresource::Finalize => kind.gvk(),
+        Subresource::Status | Subresource::Finalize | Subresource::Log | Subresource::Logs => kind.gvk(),
         Subresource::Scale { .. } => named("autoscaling", "v1", "Scale"),
         Subresource::Token => named("authentication.k8s.io", "v1", "TokenRequest"),
     };

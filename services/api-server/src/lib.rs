@@ -28,6 +28,7 @@ mod fault;
 mod filter;
 pub mod health;
 pub mod key;
+mod log;
 mod mask;
 mod metadata;
 pub mod metrics;

@@ -142,6 +142,12 @@ pub struct Query {
     pub until: Option<Timestamp>,
     /// `last`, of the audit trail: only so many, the newest.
     pub last: Option<usize>,
+    /// `follow`, of a log.
+    pub follow: bool,
+    /// `tailLines`, of a log.
+    pub tail_lines: Option<usize>,
+    /// `stage`, of a log.
+    pub stage: Option<String>,
 }
 
 /// Reads where a request goes. Fails with 400 (a path or option that cannot be read), 404 (nothing there) or 405.
@@ -274,8 +280,11 @@ fn verb(method: &Method, place: &Place<'_>, query: &Query) -> Result<Verb, Statu
     let one = !place.name.is_empty();
     let everywhere = place.kind.scope == Scope::Namespaced && place.namespace.is_empty();
     let verb = match (method.as_str(), &place.subresource) {
-        ("POST", Some(Subresource::Token)) => Verb::Create,
-        (_, Some(Subresource::Token)) => return Err(not_allowed(method)),
+        ("POST", Some(Subresource::Token | Subresource::Logs)) => Verb::Create,
+        ("GET", Some(Subresource::Log)) => Verb::Get,
+        (_, Some(Subresource::Token | Subresource::Logs | Subresource::Log)) => {
+            return Err(not_allowed(method));
+        }
         ("PUT", Some(_)) => Verb::Update,
         ("GET" | "HEAD", Some(Subresource::Finalize)) => return Err(not_allowed(method)),
         ("PATCH", Some(Subresource::Status | Subresource::Scale { .. })) => Verb::Patch,
@@ -331,6 +340,9 @@ impl Query {
             "since" => self.since = time(name, value)?,
             "until" => self.until = time(name, value)?,
             "last" => self.last = number(name, value)?.filter(|&n| n > 0).map(|n| n as usize),
+            "follow" => self.follow = boolean(name, value)?,
+            "tailLines" => self.tail_lines = number(name, value)?.and_then(|n| usize::try_from(n).ok()),
+            "stage" => self.stage = Some(value.to_owned()).filter(|v| !v.is_empty()),
             _ => {}
         }
         Ok(())

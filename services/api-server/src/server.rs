@@ -11,6 +11,7 @@ use crate::{
     discovery::Discovery,
     fault, health,
     key::DEFAULT_TENANT,
+    log::Rings,
     metrics::{self, Labels, Metrics},
     openapi::OpenApi,
     request::{self, RequestInfo, Route, Verb},
@@ -25,7 +26,7 @@ use http_body_util::BodyExt;
 use jiff::Timestamp;
 use lab_access::Verdict;
 use lab_audit::Trail;
-use lab_kinds::{Registry, audit::AuditEntry};
+use lab_kinds::{Registry, Subresource, audit::AuditEntry};
 use lab_object::{Json, Reason, Status};
 use lab_store::Store;
 use std::{
@@ -97,6 +98,7 @@ pub struct ApiServer {
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) places: Arc<Places>,
     pub(crate) audit: Audit,
+    pub(crate) logs: Arc<Rings>,
     discovery: Discovery,
     openapi: OpenApi,
     version: Json,
@@ -116,6 +118,7 @@ impl ApiServer {
             authorizer: options.authorizer,
             places: Arc::default(),
             audit: Audit::new(options.audit),
+            logs: Arc::new(Rings::new(Uuid::new_v4().to_string())),
             discovery: Discovery::new(&registry),
             openapi: OpenApi::new(registry.clone()),
             version: options.version,
@@ -234,6 +237,9 @@ impl ApiServer {
                 let call = self.admit(caller, &info, &parts.headers, trace)?;
                 if info.verb == Verb::Watch {
                     return call.watch().await;
+                }
+                if info.subresource == Some(Subresource::Log) {
+                    return call.tell_log().await;
                 }
                 // Waiting requests would only pile up: whoever asks too much hears so at once.
                 let Ok(_slot) = self.slots.try_acquire() else { return Err(too_many("requests")) };

@@ -48,7 +48,7 @@ const PART: usize = 500;
 
 /// What all watches share.
 pub(crate) struct Watches {
-    slots: Arc<Semaphore>,
+    pub(crate) slots: Arc<Semaphore>,
     closing: watch::Sender<bool>,
     bookmark_interval: Duration,
 }
@@ -56,6 +56,11 @@ pub(crate) struct Watches {
 impl Watches {
     pub(crate) fn new(most: usize, bookmark_interval: Duration) -> Self {
         Self { slots: Arc::new(Semaphore::new(most)), closing: watch::Sender::new(false), bookmark_interval }
+    }
+
+    /// Word that every watch is to end.
+    pub(crate) fn closing(&self) -> watch::Receiver<bool> {
+        self.closing.subscribe()
     }
 
     /// Ends every watch.

@@ -38,6 +38,7 @@ impl Call<'_> {
     async fn carry_out(&self, view: View, body: Bytes) -> Result<Response<Body>, Status> {
         match (self.info.verb, &self.info.subresource) {
             (Verb::Create, Some(Subresource::Token)) => self.create_token(&body).await,
+            (Verb::Create, Some(Subresource::Logs)) => self.take_feed(&body).await,
             (Verb::Create, _) => self.written(view, self.create(&body).await?),
             (Verb::Update, Some(Subresource::Scale { spec, status })) => {
                 self.update_scale(&body, spec, status).await

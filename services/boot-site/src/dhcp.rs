@@ -8,6 +8,7 @@ use lab_machine::lease::Verdict;
 use lab_machine::offer::{self, Offer};
 use lab_machine::timeline::Event;
 use lab_netboot::dhcp::{Answerer, Packet, Received, Reply};
+use lab_object::mac::MacAddress;
 use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -81,6 +82,14 @@ impl Answerer for Site {
 }
 
 impl Site {
+    /// A machine looks for an IPv6 router.
+    pub(crate) fn router_solicited(&self, mac: MacAddress) {
+        let mut known = self.knowledge.lock();
+        if known.machine(mac).is_some() {
+            known.record(mac, self.surroundings.now(), Event::RouterSolicited);
+        }
+    }
+
     fn decide(
         &self,
         known: &mut Knowledge,

@@ -1,11 +1,12 @@
 //! Files: boot answers made when they are asked for, everything else from the site's folder.
 
 use crate::{Site, programs};
+use bytes::Bytes;
 use lab_machine::boot::{self, Circumstances, grub, ipxe};
 use lab_machine::client::Platform;
 use lab_machine::program::{Language, ScriptPath};
 use lab_machine::timeline::{Event, Protocol as By, Transfer};
-use lab_netboot::files::{Asked, Content, Files, Outcome, Protocol};
+use lab_netboot::files::{Asked, Content, Files, Outcome, Protocol, Taken};
 use lab_object::mac::MacAddress;
 use std::fs::File;
 use std::net::IpAddr;
@@ -26,6 +27,10 @@ impl Files for Site {
             Content::of(file).ok()
         });
         opened.await.ok().flatten()
+    }
+
+    async fn take(&self, asked: &Asked, content: Bytes) -> Taken {
+        self.hear(asked, &content)
     }
 
     fn finished(&self, asked: &Asked, outcome: Outcome) {
@@ -113,8 +118,12 @@ impl Site {
                     now,
                     Event::Booted { answer: decision.answer, why: decision.why },
                 );
-                machine.token = token.zip(name);
                 machine.once = decision.once;
+                let before = token.clone().and_then(|token| machine.give(token, name));
+                known.tokens.extend(token.map(|token| (token, script.mac)));
+                before.inspect(|before| {
+                    known.tokens.remove(before);
+                });
                 self.figures.script();
                 match rendered {
                     ipxe::Rendered::Text(text) => Some(text),

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Something could not be kept, or what was kept cannot be read.
@@ -56,6 +57,12 @@ pub enum KeepError {
 /// An error of the system, with what was being done.
 fn io<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> KeepError + 'a {
     move |source| KeepError::Io { doing, path: path.to_owned(), source }
+}
+
+/// Makes a folder that only its owner can look into: tokens of boots are in it.
+pub(crate) fn private(folder: &Path) -> Result<(), KeepError> {
+    fs::create_dir_all(folder).map_err(io("make", folder))?;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(io("protect", folder))
 }
 
 /// A lease, and the network it is of.

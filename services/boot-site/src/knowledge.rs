@@ -1,6 +1,5 @@
 //! What a site knows.
 
-use crate::log::Line;
 use crate::machine::Machine;
 use jiff::Timestamp;
 use lab_kinds::metal::server::BootOnce;
@@ -9,6 +8,7 @@ use lab_machine::lease::{Figures, Leases, Pool};
 use lab_machine::recognise::{Index, Recognition};
 use lab_machine::timeline::Event;
 use lab_object::mac::MacAddress;
+use lab_wire::log::Line;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
@@ -30,6 +30,8 @@ pub struct Knowledge {
     /// Leases by the names of their networks.
     pub leases: BTreeMap<String, Leases>,
     pub(crate) machines: HashMap<MacAddress, Machine>,
+    /// The machines whose newest boots have these tokens.
+    pub(crate) tokens: HashMap<String, MacAddress>,
     /// Addresses that booting machines took from other servers.
     taken: HashMap<Ipv4Addr, MacAddress>,
     /// Other DHCP servers, by the networks they were heard on.
@@ -40,6 +42,8 @@ pub struct Knowledge {
     pub(crate) unreported: BTreeSet<MacAddress>,
     /// Machines of which something is to be stored.
     pub(crate) unsaved: BTreeSet<MacAddress>,
+    /// Machines that have lines labd is to be handed.
+    pub(crate) unfed: BTreeSet<MacAddress>,
     /// Machines that were pushed out, and whose files are to go.
     pub(crate) forgotten: Vec<MacAddress>,
     /// Counts changes of the objects, so that a copy is written only of new ones.
@@ -147,6 +151,7 @@ impl Knowledge {
     pub(crate) fn heard(&mut self, mac: MacAddress) -> Option<&mut Machine> {
         let machine = self.machines.get_mut(&mac)?;
         self.unsaved.insert(mac);
+        self.unfed.insert(mac);
         Some(machine)
     }
 
@@ -155,6 +160,7 @@ impl Knowledge {
         self.make_room(mac);
         self.unreported.insert(mac);
         self.unsaved.insert(mac);
+        self.unfed.insert(mac);
         let machine = self.machines.entry(mac).or_default();
         machine.record(now, event);
         machine
@@ -166,9 +172,14 @@ impl Knowledge {
         }
         let oldest = self.machines.iter().min_by_key(|(_, machine)| machine.timeline.last());
         if let Some(mac) = oldest.map(|(mac, _)| *mac) {
-            self.machines.remove(&mac);
+            let gone = self.machines.remove(&mac);
+            let token = gone.and_then(|machine| machine.token);
+            token.inspect(|(token, _)| {
+                self.tokens.remove(token);
+            });
             self.unreported.remove(&mac);
             self.unsaved.remove(&mac);
+            self.unfed.remove(&mac);
             self.forgotten.push(mac);
         }
     }
@@ -267,6 +278,8 @@ impl Knowledge {
         if machine.timeline.last() > machine.reported {
             self.unreported.insert(mac);
         }
+        self.tokens.extend(machine.token.as_ref().map(|(token, _)| (token.clone(), mac)));
+        self.unfed.insert(mac);
         self.machines.insert(mac, machine);
     }
 }

@@ -5,6 +5,7 @@
 //! networks that are to be served, and what it sees is reported and stored.
 
 mod dhcp;
+mod feed;
 mod figures;
 mod files;
 mod follow;
@@ -13,6 +14,7 @@ mod knowledge;
 mod log;
 mod machine;
 mod programs;
+mod progress;
 mod report;
 mod running;
 mod wire;
@@ -20,7 +22,6 @@ mod wire;
 pub use figures::SiteFigures;
 pub use keep::KeepError;
 pub use knowledge::Knowledge;
-pub use log::{Kind, Line};
 pub use machine::{LINES, Machine};
 pub use running::{Health, Options, Running, start};
 pub use wire::Ports;

@@ -1,10 +1,11 @@
 //! A machine that was heard, and what is stored of it.
 
-use crate::log::{Kind, Line};
+use crate::log;
 use jiff::Timestamp;
 use lab_kinds::metal::server::status::StageOutcome;
 use lab_machine::client::Platform;
 use lab_machine::timeline::{Event, Timeline};
+use lab_wire::log::{Kind, Line};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
@@ -29,8 +30,8 @@ pub struct Machine {
     pub address: Option<Ipv4Addr>,
     /// The Network object it booted on.
     pub network: Option<String>,
-    /// The token of its newest boot, and the Server it was for.
-    pub token: Option<(String, String)>,
+    /// The token of its newest boot, and the Server it was for, where there was one.
+    pub token: Option<(String, Option<String>)>,
     /// Whether its newest script is an answer that is given once.
     pub(crate) once: bool,
     /// What happened to it.
@@ -63,6 +64,8 @@ pub(crate) enum Record {
         address: Option<Ipv4Addr>,
         network: Option<String>,
     },
+    /// It was given a script with a token in it.
+    Token { token: String, server: Option<String> },
     /// Something happened to it.
     Happened { at: Timestamp, what: Event },
     /// It said something.
@@ -74,7 +77,7 @@ pub(crate) enum Record {
 impl Record {
     fn at(&self) -> Option<Timestamp> {
         match self {
-            Self::Machine { .. } => None,
+            Self::Machine { .. } | Self::Token { .. } => None,
             Self::Happened { at, .. } | Self::Reported { at } => Some(*at),
             Self::Line(line) => Some(line.at),
         }
@@ -117,7 +120,7 @@ impl Machine {
         // What happens again and again is said once.
         let newest = self.timeline.entries().next_back();
         if let Some(entry) = newest.filter(|entry| entry.count == 1) {
-            let told = Line::of(at, &entry.event, self.stage.clone());
+            let told = log::told(at, &entry.event, self.stage.clone());
             self.keep(told);
         }
     }
@@ -142,6 +145,12 @@ impl Machine {
         }
     }
 
+    /// Its next script has a token in it. The one before is worth nothing any more, and is told.
+    pub(crate) fn give(&mut self, token: String, server: Option<String>) -> Option<String> {
+        self.unsaved.push(Record::Token { token: token.clone(), server: server.clone() });
+        self.token.replace((token, server)).map(|(before, _)| before)
+    }
+
     /// Notes a line, as one of the stage that is under way.
     pub(crate) fn log(&mut self, line: Line) {
         let line = Line { stage: self.stage.clone(), ..line };
@@ -150,11 +159,11 @@ impl Machine {
     }
 
     fn keep(&mut self, line: Line) {
-        self.bytes += line.message.text.len();
+        self.bytes += line.text.len();
         self.lines.push_back(line);
         while self.lines.len() > LINES || self.bytes > BYTES {
             let Some(oldest) = self.lines.pop_front() else { break };
-            self.bytes -= oldest.message.text.len();
+            self.bytes -= oldest.text.len();
             self.dropped += 1;
         }
     }
@@ -181,6 +190,11 @@ impl Machine {
         (first, self.lines.iter().skip(skip))
     }
 
+    /// The number after that of the newest line.
+    pub fn lines_end(&self) -> u64 {
+        self.dropped + self.lines.len() as u64
+    }
+
     /// The stage that is under way, or that failed.
     pub fn stage(&self) -> Option<&str> {
         self.stage.as_deref()
@@ -198,6 +212,7 @@ impl Machine {
                     machine.address = address;
                     machine.network = network;
                 }
+                Record::Token { token, server } => machine.token = Some((token, server)),
                 Record::Happened { at, what } => machine.happened(at, what),
                 Record::Line(line) => machine.keep(line),
                 Record::Reported { at } => machine.reported = Some(at),
@@ -209,6 +224,7 @@ impl Machine {
     /// All that is kept of the machine, as few records as possible.
     pub(crate) fn records(&self) -> Vec<Record> {
         let mut records = vec![self.description()];
+        records.extend(self.token.clone().map(|(token, server)| Record::Token { token, server }));
         for entry in self.timeline.entries() {
             records.push(Record::Happened { at: entry.first, what: entry.event.clone() });
             if entry.count > 1 {
@@ -217,7 +233,8 @@ impl Machine {
         }
         let said = self.lines.iter().filter(|line| line.kind == Kind::Log);
         records.extend(said.cloned().map(Record::Line));
-        records[1..].sort_by_key(Record::at);
+        // What has no time comes first.
+        records.sort_by_key(Record::at);
         records.extend(self.reported.map(|at| Record::Reported { at }));
         records
     }

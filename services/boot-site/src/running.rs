@@ -1,5 +1,6 @@
 //! A site that runs: fed by informers, on the wire, reporting, storing.
 
+use crate::feed::Feeder;
 use crate::follow::Following;
 use crate::keep::{self, KeepError, LeaseFile, MachineFiles, Objects};
 use crate::report::Reporter;
@@ -70,7 +71,7 @@ pub fn start(
 ) -> Result<Running, KeepError> {
     let Options { name, state, files, ports, version, seed } = options;
     let settings = Settings { http_port: ports.unwrap_or_default().http, folder: files };
-    let since = surroundings.now();
+    let (since, run) = (surroundings.now(), surroundings.token());
     let site = Arc::new(Site::new(settings, surroundings));
     let (files, objects) = restore(&site, &state)?;
     let files = Arc::new(files);
@@ -84,6 +85,7 @@ pub fn start(
         tasks.spawn(Wire::new(site.clone(), ports, tell).tend());
     }
     tasks.spawn(report(reporter.clone(), following.clone(), wire, Backoff::connections(seed)));
+    tasks.spawn(Feeder::new(client.clone(), site.clone(), name, run).feed());
     tasks.spawn(write(site.clone(), files.clone()));
     tasks.spawn(copy(site.clone(), objects.clone()));
     Ok(Running { site, reporter, following, files, objects, tasks })
@@ -91,6 +93,7 @@ pub fn start(
 
 /// Lets a site know what it knew when it stopped.
 fn restore(site: &Site, state: &Path) -> Result<(MachineFiles, PathBuf), KeepError> {
+    keep::private(state)?;
     let (files, machines) = MachineFiles::open(&state.join("machines"))?;
     let (lease_file, leases) = LeaseFile::open(&state.join("leases.jsonl"))?;
     let path = state.join("objects.json");

@@ -4,6 +4,7 @@ use crate::Site;
 use lab_machine::serving::{Attached, Served, serving};
 use lab_netboot::dhcp::{Socket, listen};
 use lab_netboot::interface::{Interface, interfaces};
+use lab_netboot::router::Solicitations;
 use lab_netboot::{http, syslog, tftp};
 use std::collections::BTreeMap;
 use std::io;
@@ -169,6 +170,20 @@ impl Wire {
         for (what, socket) in [("DHCP", dhcp_socket), ("PXE", pxe_socket)] {
             let (site, interface) = (self.site.clone(), interface.clone());
             tasks.spawn(async move { (what, listen(&socket, interface, &*site).await) });
+        }
+        match Solicitations::open(&interface) {
+            Ok(Some(solicitations)) => {
+                let site = self.site.clone();
+                tasks.spawn(async move {
+                    let answered = solicitations.answer(|mac| site.router_solicited(mac)).await;
+                    ("router solicitations", answered)
+                });
+            }
+            Ok(None) => {}
+            // Machines boot all the same, only later.
+            Err(error) => {
+                tracing::warn!(%interface, %error, "iPXE will wait for an IPv6 router: it cannot be told that there is none")
+            }
         }
         let site = self.site.clone();
         tasks.spawn(async { ("TFTP", tftp::serve(tftp_socket, site, tftp::Settings::default()).await) });

@@ -2,15 +2,16 @@
 
 use dhcproto::v4::MessageType;
 use jiff::Timestamp;
-use lab_boot_site::{Kind, Settings, Site, Surroundings};
+use lab_boot_site::{Settings, Site, Surroundings};
 use lab_kinds::metal::Network;
 use lab_kinds::metal::network::{Dhcp, DhcpMode, DhcpRange, NetworkSpec};
 use lab_kinds::metal::server::{BootOnce, Server};
 use lab_machine::timeline::Event;
 use lab_netboot::dhcp::{Answerer, Packet, Received, Reply};
-use lab_netboot::files::{Asked, Content, Files, Outcome, Protocol};
+use lab_netboot::files::{Asked, Content, Files, Outcome, Protocol, Taken};
 use lab_netboot::syslog::{Message, Sink};
 use lab_object::mac::MacAddress;
+use lab_wire::log::Kind;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
@@ -99,7 +100,7 @@ async fn from_the_first_packet_to_the_script() {
                 .lines(MAC)
                 .iter()
                 .filter(|line| line.kind == Kind::Log)
-                .map(|line| line.message.text.as_str())
+                .map(|line| line.text.as_str())
                 .collect::<Vec<_>>(),
             ["hello"]
         );
@@ -138,7 +139,44 @@ async fn tokens_are_for_the_machine_itself() {
     let text = fetch(&site, &path, address.octets()).await.expect("it is a script");
     assert!(text.contains("lab.mode=debug") && text.contains("lab.token=t0ken"), "{text}");
     site.with(|known| {
-        assert_eq!(known.machine(MAC).and_then(|m| m.token.clone()), Some(("t0ken".into(), "a".into())))
+        assert_eq!(known.machine(MAC).and_then(|m| m.token.clone()), Some(("t0ken".into(), Some("a".into()))))
+    });
+}
+
+#[tokio::test]
+async fn stages_and_lines_by_http() {
+    let (site, _folder) = site(DhcpMode::Full);
+    let address = ask(&site, 1, &[]).and_then(|offer| offer.your_address).expect("there is one");
+    ask(&site, 3, &[(54, &[10, 9, 0, 1]), (50, &address.octets())]).expect("it is answered");
+    fetch(&site, &format!("boot/52-54-00-00-00-01/{UUID}/script.ipxe"), address.octets())
+        .await
+        .expect("it is a script");
+    let say = async |path: &str, peer: [u8; 4], content: &'static str| {
+        let asked = Asked { protocol: Protocol::Http, peer: (peer, 1234).into(), path: path.into() };
+        site.take(&asked, content.into()).await
+    };
+    let stranger = [10, 9, 0, 200];
+    assert_eq!(say("log", address.octets(), "<13>Nov 21 12:00:00 h anna: one\n\ntwo\n").await, Taken::Done);
+    assert_eq!(say("log", stranger, "x").await, Taken::Refused);
+    assert_eq!(say("stage/t0ken", address.octets(), r#"{"stage": "partition"}"#).await, Taken::Done);
+    assert_eq!(say("log/t0ken", stranger, "three").await, Taken::Done);
+    assert_eq!(say("stage/other", address.octets(), r#"{"stage": "partition"}"#).await, Taken::Refused);
+    assert_eq!(say("stage/t0ken", address.octets(), "partition").await, Taken::Malformed);
+    assert_eq!(say("elsewhere", address.octets(), "").await, Taken::NotFound);
+    site.with(|known| {
+        let lines = known.lines(MAC).into_iter().filter(|line| line.kind != Kind::Boot);
+        let lines: Vec<_> = lines.map(|line| (line.program, line.stage, line.text)).collect();
+        let line = |program: Option<&str>, stage: Option<&str>, text: &str| {
+            (program.map(str::to_owned), stage.map(str::to_owned), text.to_owned())
+        };
+        let partition = Some("partition");
+        let expected = [
+            line(Some("anna"), None, "one"),
+            line(None, None, "two"),
+            line(None, partition, "partition began"),
+            line(None, partition, "three"),
+        ];
+        assert_eq!(lines, expected);
     });
 }
 

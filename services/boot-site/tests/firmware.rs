@@ -7,6 +7,7 @@ use lab_kinds::metal::Network;
 use lab_kinds::metal::network::{Dhcp, DhcpMode, DhcpRange, NetworkSpec};
 use lab_machine::timeline::Event;
 use lab_netboot::dhcp::{Answerer, Received, Reply, Socket, listen};
+use lab_netboot::router::Solicitations;
 use lab_netboot::{http, tftp};
 use lab_object::mac::MacAddress;
 use std::process::{Child, Command, Stdio};
@@ -133,6 +134,17 @@ async fn boots(firmware: &[&str], mode: DhcpMode) {
         let other = Plain(self::site([10, 9, 0, 2], std::path::Path::new("/nowhere"), DhcpMode::Full));
         servers.spawn(async move { listen(&socket, "labtap0".into(), &other).await });
     }
+    let solicitations =
+        Solicitations::open(tap.0).expect("it can be opened").expect("nothing is forwarded here");
+    let to = site.clone();
+    servers.spawn(async move {
+        let heard = |mac| {
+            to.with(|known| {
+                known.record(mac, Timestamp::now(), Event::RouterSolicited);
+            });
+        };
+        solicitations.answer(heard).await
+    });
     let socket = UdpSocket::bind("10.9.0.1:69").await.expect("the port is free");
     servers.spawn(tftp::serve(socket, site.clone(), tftp::Settings::default()));
     let listener = TcpListener::bind("10.9.0.1:80").await.expect("the port is free");

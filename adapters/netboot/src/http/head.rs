@@ -14,16 +14,21 @@ pub struct Head {
     pub range: Option<Range>,
     /// Whether further requests may follow on the connection.
     pub keep_alive: bool,
+    /// How many bytes of content follow, with [`Method::Post`].
+    pub content: u64,
+    /// Whether the client waits to be told to send its content.
+    pub expects: bool,
 }
 
 /// The methods that are served.
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     /// The file.
     Get,
     /// The file's size.
     Head,
+    /// To take what the client says.
+    Post,
 }
 
 /// A part of a file (RFC 9110 section 14). Of several only the first is sent, as if it had been the only one.
@@ -68,10 +73,12 @@ impl Range {
 pub enum Malformed {
     /// It is not HTTP/1.
     Syntax,
-    /// The method is neither GET nor HEAD.
+    /// The method is none of GET, HEAD and POST.
     Method,
-    /// It has content.
+    /// It has content where none belongs.
     Content,
+    /// It does not say how much content it has.
+    Length,
     /// Its head is too large.
     Large,
     /// It took too long.
@@ -85,6 +92,7 @@ impl Malformed {
             Self::Syntax => "400 Bad Request",
             Self::Method => "405 Method Not Allowed",
             Self::Content => "413 Content Too Large",
+            Self::Length => "411 Length Required",
             Self::Large => "431 Request Header Fields Too Large",
             Self::Slow => "408 Request Timeout",
         }
@@ -105,16 +113,22 @@ impl Head {
         let method = match request.method {
             Some("GET") => Method::Get,
             Some("HEAD") => Method::Head,
+            Some("POST") => Method::Post,
             _ => return Err(Malformed::Method),
         };
         let value =
             |name: &str| request.headers.iter().find(|h| h.name.eq_ignore_ascii_case(name)).map(|h| h.value);
-        // Whoever sends content with GET would have it taken for the next request.
-        if value("transfer-encoding").is_some()
-            || value("content-length").is_some_and(|length| length != b"0")
-        {
-            return Err(Malformed::Content);
-        }
+        let content = match value("content-length") {
+            Some(length) => Some(number(length).ok_or(Malformed::Syntax)?),
+            None => None,
+        };
+        let content = match (method, value("transfer-encoding"), content) {
+            (Method::Post, None, Some(content)) => content,
+            (Method::Post, ..) => return Err(Malformed::Length),
+            (_, None, None | Some(0)) => 0,
+            // Whoever sends content with GET would have it taken for the next request.
+            _ => return Err(Malformed::Content),
+        };
         let says =
             |word: &[u8]| value("connection").is_some_and(|v| v.trim_ascii().eq_ignore_ascii_case(word));
         let keep_alive = if request.version == Some(1) { !says(b"close") } else { says(b"keep-alive") };
@@ -123,9 +137,17 @@ impl Head {
             path: request.path.and_then(path),
             range: value("range").and_then(Range::parse),
             keep_alive,
+            content,
+            expects: value("expect").is_some_and(|v| v.trim_ascii().eq_ignore_ascii_case(b"100-continue")),
         };
         Ok(Some((head, length)))
     }
+}
+
+/// A length. A sign before it is no length's (RFC 9112 section 6.3).
+fn number(text: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(text).ok()?.trim();
+    digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 /// The path in a request's target, which some clients send as a whole URL, without its query.
@@ -179,7 +201,14 @@ mod tests {
         check("GET /%2e%2e/etc HTTP/1.1\r\n\r\n", Ok(Some((Method::Get, None, None, true))));
         check("GET /a HTTP/1.1\r\nHost:", Ok(None));
         check("", Ok(None));
-        check("POST /a HTTP/1.1\r\n\r\n", Err(Malformed::Method));
+        check("PUT /a HTTP/1.1\r\n\r\n", Err(Malformed::Method));
+        check("POST /a HTTP/1.1\r\n\r\n", Err(Malformed::Length));
+        check("POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", Err(Malformed::Length));
+        check("POST /a HTTP/1.1\r\nContent-Length: +5\r\n\r\n", Err(Malformed::Syntax));
+        check(
+            "POST /a HTTP/1.1\r\nContent-Length: 5\r\n\r\n",
+            Ok(Some((Method::Post, Some("a"), None, true))),
+        );
         check("GET /a HTTP/1.1\r\nContent-Length: 5\r\n\r\n", Err(Malformed::Content));
         check("GET /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", Err(Malformed::Content));
         check("\x16\x03\x01\x02", Err(Malformed::Syntax));

@@ -10,6 +10,7 @@ use std::io::Write;
 struct Shelf {
     files: HashMap<String, Content>,
     outcomes: Mutex<Vec<(String, Outcome)>>,
+    said: Mutex<Vec<(String, Bytes)>>,
 }
 
 #[async_trait::async_trait]
@@ -19,6 +20,10 @@ impl Files for Shelf {
     }
     fn finished(&self, asked: &Asked, outcome: Outcome) {
         self.outcomes.lock().push((asked.path.clone(), outcome));
+    }
+    async fn take(&self, asked: &Asked, content: Bytes) -> Taken {
+        self.said.lock().push((asked.path.clone(), content));
+        if asked.path == "log" { Taken::Done } else { Taken::NotFound }
     }
 }
 
@@ -156,4 +161,26 @@ async fn slow_clients() {
     let outcomes = shelf.outcomes.lock();
     let given_up = outcomes.iter().filter(|(_, outcome)| matches!(outcome, Outcome::TimedOut { .. })).count();
     assert!(given_up >= 5, "{outcomes:?}");
+}
+
+#[tokio::test]
+async fn what_machines_say_is_taken() {
+    let (address, shelf) = start(Settings::default()).await;
+    let mut stream = TcpStream::connect(address).await.expect("it listens");
+    // Several on one connection, the last one asking whether it may go on.
+    let post = |path: &str, more: &str, content: &str| {
+        format!("POST /{path} HTTP/1.1\r\n{more}Content-Length: {}\r\n\r\n{content}", content.len())
+    };
+    let (status, headers, _) = ask(&mut stream, &post("log", "", "one\ntwo")).await;
+    assert_eq!((status.as_str(), headers.get("content-length")), ("HTTP/1.1 204 No Content", None));
+    assert_eq!(ask(&mut stream, &post("other", "", "")).await.0, "HTTP/1.1 404 Not Found");
+    let expecting = "POST /log HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+    assert_eq!(ask(&mut stream, expecting).await.0, "HTTP/1.1 100 Continue");
+    assert_eq!(ask(&mut stream, "three").await.0, "HTTP/1.1 204 No Content");
+    let large = "POST /log HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n";
+    assert_eq!(ask(&mut stream, large).await.0, "HTTP/1.1 413 Content Too Large");
+    let said: Vec<_> =
+        shelf.said.lock().iter().map(|(path, content)| (path.clone(), content.to_vec())).collect();
+    let expected = [("log", "one\ntwo"), ("other", ""), ("log", "three")];
+    assert_eq!(said, expected.map(|(path, content)| (path.to_owned(), content.as_bytes().to_vec())));
 }

@@ -1,23 +1,17 @@
 //! One message, in the old form (RFC 3164), the new one (RFC 5424), or none at all.
 
-use serde::{Deserialize, Serialize};
-
 /// A log message. What a sender leaves out or garbles is left out here; its text is never lost.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Message {
     /// Which part of a system it is from (RFC 5424 table 1).
     pub facility: u8,
     /// How grave it is, from 0 (emergency) to 7 (debug).
     pub severity: u8,
     /// The sender's own name for itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// The program.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub program: Option<String>,
     /// The program's process.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub process: Option<String>,
     /// The text, in one line, without control characters.
     pub text: String,

@@ -9,6 +9,7 @@ use crate::{
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use lab_kinds::metal::Server;
+use lab_wire::log::{Kind, Line};
 
 /// Show what a machine said while it booted and was installed
 #[derive(Debug, clap::Args)]
@@ -55,13 +56,47 @@ pub async fn run(args: Args, session: &Session) -> Outcome {
         Err(e) => return Err(e.into()),
     };
     let mut body = response.into_body();
+    let (mut events, mut said) = (Events::default(), false);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|e| Failure::new(Exit::Failed, format!("the log broke off: {e}")))?;
         if let Some(data) = frame.data_ref() {
-            output::text(&String::from_utf8_lossy(data))?;
+            let lines = events.read(data).iter().map(shown).collect::<String>();
+            if !lines.is_empty() {
+                said = true;
+                output::text(&lines)?;
+            }
         }
     }
+    if !said {
+        output::note(&format!("nothing was heard of {} yet", chosen::called(&server)));
+    }
     Ok(())
+}
+
+/// Server-sent events as they come in, in whatever pieces.
+#[derive(Default)]
+struct Events(Vec<u8>);
+
+impl Events {
+    /// The lines in the events that are whole now. What is no line, such as a sign of life, is passed over.
+    fn read(&mut self, data: &[u8]) -> Vec<Line> {
+        self.0.extend_from_slice(data);
+        let Some(end) = self.0.windows(2).rposition(|pair| pair == b"\n\n") else { return Vec::new() };
+        let whole: Vec<u8> = self.0.drain(..end + 2).collect();
+        let texts = whole.split(|&byte| byte == b'\n').filter_map(|text| text.strip_prefix(b"data: "));
+        texts.filter_map(|text| serde_json::from_slice(text).ok()).collect()
+    }
+}
+
+/// A line as it is shown: when, who says it, and what.
+fn shown(line: &Line) -> String {
+    let at = line.at.strftime("%Y-%m-%dT%H:%M:%SZ");
+    let who = match (line.kind, &line.program) {
+        (Kind::Log, Some(program)) => program.as_str(),
+        (Kind::Log, None) => "log",
+        (kind, _) => kind.word(),
+    };
+    format!("{at} {who}: {}\n", line.text)
 }
 
 /// A stage is one that the machine has had.
@@ -75,4 +110,25 @@ fn check_stage(server: &Server, stage: &str) -> Outcome {
     let hint =
         if near.is_empty() { format!("its stages: {}", names.join(", ")) } else { kind::suggestion(&near) };
     Err(Failure::usage(format!("{} has had no stage {stage:?}", chosen::called(server))).with_hint(hint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_come_in_pieces() {
+        let stream = ":\n\nevent: boot\ndata: {\"at\":\"2026-11-21T12:00:00.5Z\",\"kind\":\"boot\",\"text\":\"iPXE sent DHCP discover\"}\n\n\
+                      event: log\ndata: {\"at\":\"2026-11-21T12:00:01Z\",\"program\":\"anna\",\"text\":\"hello\"}\n\n\
+                      event: log\ndata: {\"at\":\"2026-11-21T12:00:02Z\",\"text\":\"half";
+        let expected =
+            "2026-11-21T12:00:00Z boot: iPXE sent DHCP discover\n2026-11-21T12:00:01Z anna: hello\n";
+        for size in [1, 7, 1000] {
+            let mut events = Events::default();
+            let pieces = stream.as_bytes().chunks(size);
+            let lines: String =
+                pieces.flat_map(|piece| events.read(piece)).map(|line| shown(&line)).collect();
+            assert_eq!(lines, expected, "in pieces of {size}");
+        }
+    }
 }

@@ -163,6 +163,7 @@ impl Define for Bastion {
             ])
             .selectable(&["spec.site", "spec.networks.network", "status.online", "status.interfaces.network"])
             .subresource(Subresource::Status)
+            .subresource(Subresource::Logs)
             .validated_by(|new, _| check::sizes(new, "spec.cacheSize"))
     }
 

@@ -123,6 +123,8 @@ fn suffix(part: &Subresource) -> &'static str {
         Subresource::Scale { .. } => "Scale",
         Subresource::Finalize => "Finalize",
         Subresource::Token => "Token",
+        Subresource::Log => "Log",
+        Subresource::Logs => "Logs",
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::log::Line;
+use crate::log::said;
 use jiff::Timestamp;
 use lab_kinds::metal::network::NetworkSpec;
 use lab_machine::client::{Class, Message};
@@ -106,7 +106,7 @@ fn machines_are_read_as_they_were_written() {
     known.record(MAC, at(3), Event::Unanswered { why: "no reason".into() });
     for second in 0..3000 {
         let message = lab_netboot::syslog::Message { text: format!("line {second}"), ..Default::default() };
-        known.heard(MAC).expect("it was heard").log(Line::said(at(4 + second), message));
+        known.heard(MAC).expect("it was heard").log(said(at(4 + second), message));
         if second % 100 == 0 {
             let (unsaved, forgotten) = known.take_unsaved();
             write_machines(&files, unsaved, forgotten);
@@ -117,7 +117,7 @@ fn machines_are_read_as_they_were_written() {
     let (unsaved, forgotten) = known.take_unsaved();
     write_machines(&files, unsaved, forgotten);
     check(&known);
-    let kept: Vec<&str> = known.machines[&MAC].lines().map(|line| line.message.text.as_str()).collect();
+    let kept: Vec<&str> = known.machines[&MAC].lines().map(|line| line.text.as_str()).collect();
     assert_eq!((kept.len(), kept[0], kept[1999]), (2000, "line 1000", "line 2999"));
     files.remove(MAC);
     assert!(MachineFiles::open(folder.path()).expect("it can be read").1.is_empty());
@@ -127,10 +127,10 @@ fn machines_are_read_as_they_were_written() {
 fn an_overgrown_file_is_written_anew_in_order() {
     let mut machine = Machine::default();
     machine.record(at(1), Event::Heartbeat);
-    machine.log(Line::said(at(2), lab_netboot::syslog::Message { text: "a".into(), ..Default::default() }));
+    machine.log(said(at(2), lab_netboot::syslog::Message { text: "a".into(), ..Default::default() }));
     machine.record(at(3), Event::RouterSolicited);
     let again = Machine::stored(machine.records());
     assert_eq!(again.lines().collect::<Vec<_>>(), machine.lines().collect::<Vec<_>>());
-    let texts: Vec<&str> = again.lines().map(|line| line.message.text.as_str()).collect();
+    let texts: Vec<&str> = again.lines().map(|line| line.text.as_str()).collect();
     assert_eq!(texts, ["its agent was heard", "a", "looked for an IPv6 router"]);
 }

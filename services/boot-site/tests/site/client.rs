@@ -5,6 +5,7 @@ use http_body_util::{BodyExt, Full};
 use lab_api_server::{ApiServer, Caller, Options, Pieces};
 use lab_client::{Client, Fault, InProcess, Request, Response, Transport, TransportError};
 use lab_store::Embedded;
+use parking_lot::Mutex;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,6 +16,8 @@ use tokio::sync::Notify;
 pub struct Valve(Arc<State>);
 
 struct State {
+    store: Arc<Embedded>,
+    api: Mutex<Arc<ApiServer>>,
     shut: AtomicBool,
     writes: AtomicU64,
     cut: Notify,
@@ -29,6 +32,12 @@ impl Valve {
 
     pub fn open(&self) {
         self.0.shut.store(false, Ordering::Relaxed);
+    }
+
+    /// The server ends, and another one is there over the same store.
+    pub fn another_run(&self) {
+        *self.0.api.lock() = server(&self.0.store);
+        self.0.cut.notify_waiters();
     }
 
     /// How many requests came that change something.
@@ -69,19 +78,24 @@ impl<T: Transport> Transport for Way<T> {
     }
 }
 
+fn server(store: &Arc<Embedded>) -> Arc<ApiServer> {
+    ApiServer::new(lab_kinds::registry(), store.clone(), Options::default())
+}
+
 /// A client that may do everything, of a server over a new store, and the way between them.
 pub fn over_a_store(path: &Path) -> (Client, Valve) {
-    let store = Embedded::open(path, lab_store::Options::default()).expect("the store opens");
-    let api = ApiServer::new(lab_kinds::registry(), Arc::new(store), Options::default());
+    let store = Arc::new(Embedded::open(path, lab_store::Options::default()).expect("the store opens"));
+    let api = Mutex::new(server(&store));
+    let (shut, writes, cut) = (AtomicBool::new(false), AtomicU64::new(0), Notify::new());
+    let state = Arc::new(State { store, api, shut, writes, cut });
+    let valve = Valve(state.clone());
     let to = InProcess::new("labd", move |request: Request| {
-        let api = api.clone();
+        let api = state.api.lock().clone();
         async move {
             let answer = api.handle(request.map(Full::new), Caller::internal("test")).await;
             let whole = |mut pieces: Pieces| pieces.copy_to_bytes(pieces.remaining());
             answer.map(|body| body.map_frame(move |frame| frame.map_data(whole)))
         }
     });
-    let state = State { shut: AtomicBool::new(false), writes: AtomicU64::new(0), cut: Notify::new() };
-    let valve = Valve(Arc::new(state));
     (Client::new("test", Way { valve: valve.clone(), to }), valve)
 }

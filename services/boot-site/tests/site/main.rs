@@ -4,11 +4,13 @@ mod client;
 mod machine;
 
 use jiff::Timestamp;
-use lab_boot_site::{Kind, Options, Running, Site, Surroundings};
+use lab_boot_site::{Options, Running, Site, Surroundings};
 use lab_client::{Client, ListParams, Patch, PatchParams, WriteParams};
 use lab_kinds::metal::network::{Dhcp, DhcpMode, DhcpRange, NetworkSpec};
 use lab_kinds::metal::server::status::{BootStep, Phase};
-use lab_kinds::metal::{Network, Server};
+use lab_kinds::metal::{Bastion, Network, Server};
+use lab_netboot::syslog::{Message, Sink};
+use lab_wire::log::{Kind, Line};
 use machine::Machine;
 use serde_json::json;
 use std::net::Ipv4Addr;
@@ -251,5 +253,74 @@ async fn what_is_asked_for_once_is_served_once() {
         machine.script(&site).await.contains("lab.mode=debug").then_some(())
     })
     .await;
+    running.stop().await;
+}
+
+/// The events of a server's log until the text that is waited for.
+async fn log_until(client: &Client, name: &str, text: &str) -> Vec<(String, Line)> {
+    let read = tokio::time::timeout(Duration::from_secs(30), read_until(client, name, text));
+    read.await.unwrap_or_else(|_| panic!("{text:?} was never told"))
+}
+
+async fn read_until(client: &Client, name: &str, text: &str) -> Vec<(String, Line)> {
+    let path = format!("/apis/metal.lab/v1alpha1/servers/{name}/log?follow=true");
+    let request = http::Request::get(path).body(bytes::Bytes::new()).expect("it is a request");
+    let mut body = client.send("read the log", request).await.expect("it is answered").into_body();
+    let (mut told, mut events) = (String::new(), Vec::new());
+    loop {
+        let frame =
+            tokio::time::timeout(Duration::from_secs(20), http_body_util::BodyExt::frame(&mut body)).await;
+        let frame = frame.expect("it comes in time").expect("it goes on").expect("it is whole");
+        told.push_str(std::str::from_utf8(frame.data_ref().expect("it is data")).expect("it is text"));
+        while let Some((event, rest)) = told.split_once("\n\n") {
+            if let Some((name, line)) =
+                event.strip_prefix("event: ").and_then(|event| event.split_once("\ndata: "))
+            {
+                events.push((name.to_owned(), serde_json::from_str(line).expect("it is a line")));
+            }
+            told = rest.to_owned();
+        }
+        if events.iter().any(|(_, line): &(String, Line)| line.text == text) {
+            return events;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn logs_are_read_through_labd() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let (client, valve) = client::over_a_store(&folder.path().join("store"));
+    client.resource::<Network>().create(&network(), &WriteParams::default()).await.expect("it is created");
+    let mut bastion = Bastion::default();
+    bastion.metadata.name = Some("home-1".into());
+    client.resource::<Bastion>().create(&bastion, &WriteParams::default()).await.expect("it is created");
+    let running = start(&client, folder.path());
+    let site = running.site().clone();
+    knows_network(&site).await;
+    let machine = Machine::new(1);
+    let address = machine.boot(&site).await;
+    let name = "52-54-00-00-00-01";
+    server(&client, name, |server| server.status.bastion.is_some()).await;
+    let says = |text: &str| {
+        let message = Message { text: text.into(), ..Message::default() };
+        site.log(address.into(), message);
+    };
+    says("hello");
+    let events = log_until(&client, name, "hello").await;
+    assert_eq!(events[0].0, "boot");
+    assert_eq!(events[0].1.text, "PXE firmware sent DHCP discover");
+    assert_eq!(events.last().map(|(name, line)| (name.as_str(), line.kind)), Some(("log", Kind::Log)));
+    // Another run of labd has nothing, and is handed everything again.
+    valve.another_run();
+    let again = log_until(&client, name, "hello").await;
+    assert_eq!(again, events);
+    // What is said while labd is out of reach is told later, once.
+    valve.shut();
+    says("cut off");
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    valve.open();
+    let all = log_until(&client, name, "cut off").await;
+    let texts: Vec<&str> = all.iter().map(|(_, line)| line.text.as_str()).collect();
+    assert_eq!(texts.iter().filter(|text| **text == "hello").count(), 1, "{texts:?}");
     running.stop().await;
 }

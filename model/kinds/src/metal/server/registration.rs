@@ -42,6 +42,7 @@ impl Define for Server {
                 "status.agent.online",
             ])
             .subresource(Subresource::Status)
+            .subresource(Subresource::Log)
             .validated_by(validate)
             .aliased_by(aliases)
     }

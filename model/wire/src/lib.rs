@@ -1,0 +1,3 @@
+//! What labd, bastion and agent say to each other that is not an object.
+
+pub mod log;
