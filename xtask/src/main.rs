@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 mod bench;
 mod laws;
 mod licences;
+mod package;
 mod packages;
 mod test;
 mod wire_fields;
@@ -28,6 +29,8 @@ enum Chore {
     Laws,
     /// Check that every dependency's licence is one we may ship.
     Licences,
+    /// Make DEB and RPM packages and static programs, in target/package.
+    Package(package::Options),
     /// Install the system packages that building and testing need.
     Packages(packages::Options),
     /// Make the field tables for protobuf bodies anew from Kubernetes' Go types.
@@ -40,6 +43,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Bench(options) => bench::run(&options),
         Chore::Laws => laws::run(&root()),
         Chore::Licences => licences::run(&root()),
+        Chore::Package(options) => package::run(&options),
         Chore::Packages(options) => packages::install(&root(), &options),
         Chore::WireFields(options) => wire_fields::run(&root(), &options),
     }

@@ -55,4 +55,11 @@ Examples:
     },
     /// Say which version this is
     Version,
+    /// Write the man pages into a folder, for packages
+    #[command(hide = true)]
+    ManPages {
+        /// The folder; made if it is not there
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+    },
 }

@@ -16,10 +16,11 @@ mod seed;
 mod serve;
 mod welcome;
 
+use anyhow::Context;
 use args::{Args, Command};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use config::Settings;
-use std::{io::Write, process::ExitCode, time::Instant};
+use std::{io::Write, path::Path, process::ExitCode, time::Instant};
 
 /// Wrong flags or configuration; what clap itself exits with.
 const USAGE: u8 = 2;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     let outcome = match args.command {
         None => serve::run(settings, started),
         Some(Command::Version) => version(),
+        Some(Command::ManPages { folder }) => man_pages(&folder),
         Some(Command::Backup { output, kubeconfig }) => backup::backup(&settings, &output, kubeconfig),
         Some(Command::Restore { file }) => backup::restore(&settings, &file),
     };
@@ -43,6 +45,12 @@ fn main() -> ExitCode {
 fn version() -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "labd {}", env!("CARGO_PKG_VERSION"))?;
     Ok(())
+}
+
+fn man_pages(folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder)
+        .and_then(|()| clap_mangen::generate_to(Args::command(), folder))
+        .with_context(|| format!("writing man pages into {}", folder.display()))
 }
 
 /// One line on stderr: what failed, and each cause beneath.

@@ -71,12 +71,13 @@ impl Paint {
     /// The colour that goes with a state's name.
     pub fn of_state(state: &str) -> Option<Self> {
         Some(match state {
-            "Ready" | "Installed" | "Online" | "Active" | "True" | "on" | "Succeeded" | "keep" | "done" => {
-                Self::Green
-            }
-            "Failed" | "Offline" | "Expired" | "Revoked" | "wipe" | "failed" => Self::Red,
+            "Ready" | "Installed" | "Online" | "Active" | "True" | "on" | "Succeeded" | "keep" | "reuse"
+            | "preserve" | "approved" | "done" => Self::Green,
+            "Failed" | "Offline" | "Expired" | "Revoked" | "wipe" | "recreate" | "failed" => Self::Red,
             "Registered" | "Discovering" | "Discovered" | "Planned" | "Approved" | "Installing" | "Debug"
-            | "Wiping" | "Terminating" | "Unknown" | "create" => Self::Yellow,
+            | "Wiping" | "Terminating" | "Unknown" | "create" | "install again" | "not approved" => {
+                Self::Yellow
+            }
             _ => return None,
         })
     }

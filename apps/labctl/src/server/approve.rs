@@ -10,7 +10,8 @@ use crate::{
     output,
     session::Session,
 };
-use lab_kinds::metal::Server;
+use lab_install::approval::{self, Unapproved};
+use lab_kinds::metal::{Server, server::Plan};
 use lab_object::Json;
 use serde_json::json;
 use std::time::Duration;
@@ -62,7 +63,8 @@ pub async fn run(args: Args, session: &Session) -> Outcome {
 }
 
 async fn one(args: &Args, session: &Session, server: &Server) -> Outcome<bool> {
-    let hash = hash_of(server)?;
+    let plan = approvable(server)?;
+    let hash = plan.hash.clone().unwrap_or_default();
     if let Some(wanted) = &args.plan {
         let digits = |hash: &str| hash.trim_start_matches("sha256:").to_lowercase();
         // A beginning must be long enough to mean one plan.
@@ -76,18 +78,16 @@ async fn one(args: &Args, session: &Session, server: &Server) -> Outcome<bool> {
             );
         }
     }
-    if server.spec.install.as_ref().and_then(|i| i.approve.as_ref()) == Some(&hash) {
+    if approval::approved(server, plan).is_ok() {
         chosen::tell(server, "approved already", false)?;
         return Ok(true);
     }
-    if let Some(plan) = &server.status.plan
-        && !args.yes
-    {
+    if !args.yes {
         output::note(&plan::render(server, plan));
     }
-    if !args.dry_run
-        && !chosen::confirm(&format!("Approve the plan for {}?", chosen::called(server)), args.yes)?
-    {
+    let called = chosen::called(server);
+    let question = format!("Approve the plan for {called}? {}.", meaning(plan));
+    if !args.dry_run && !chosen::confirm(&question, args.yes)? {
         output::note(&format!("{} is not approved.", chosen::called(server)));
         return Ok(false);
     }
@@ -97,13 +97,28 @@ async fn one(args: &Args, session: &Session, server: &Server) -> Outcome<bool> {
     Ok(true)
 }
 
-/// The hash of the plan that stands, or why there is none.
-fn hash_of(server: &Server) -> Outcome<String> {
-    let plan = server.status.plan.as_ref().ok_or_else(|| plan::missing(server))?;
-    if let Some(why) = &plan.refused {
-        return Err(plan::refused(server, why));
+/// What is agreed to, as a sentence without its full stop.
+fn meaning(plan: &Plan) -> String {
+    match approval::losses(plan).len() {
+        0 => "Nothing that is on a disk now is lost".into(),
+        1 => "What is listed above as lost will be destroyed".into(),
+        many => format!("The {many} things listed above as lost will be destroyed"),
     }
-    plan.hash.clone().ok_or_else(|| plan::missing(server))
+}
+
+/// The plan that stands, if it is one that can be approved; or why it is not.
+fn approvable(server: &Server) -> Outcome<&Plan> {
+    let plan = server.status.plan.as_ref().ok_or_else(|| plan::missing(server))?;
+    match approval::approved(server, plan) {
+        Err(Unapproved::Refused { .. }) => {
+            Err(plan.refused.as_ref().map_or_else(|| plan::missing(server), |why| plan::refused(server, why)))
+        }
+        Err(why @ (Unapproved::OtherMachine { .. } | Unapproved::Altered { .. })) => {
+            Err(Failure::new(Exit::Failed, format!("{}: {why}", chosen::called(server)))
+                .with_hint(format!("`labctl reprovision {}` has another one made", chosen::name(server))))
+        }
+        Ok(()) | Err(Unapproved::Waiting { .. } | Unapproved::Stale { .. }) => Ok(plan),
+    }
 }
 
 /// How long a plan may take to be made.
@@ -127,7 +142,7 @@ pub async fn when_planned(session: &Session, server: &Server) -> Outcome {
         );
     }
     let server = chosen::api(session).get(name).await?;
-    let hash = hash_of(&server)?;
+    let hash = &approvable(&server)?.hash;
     let approved = chosen::change(session, &server, json!({"install": {"approve": hash}}), false).await?;
     chosen::tell(&approved, "approved", false)
 }

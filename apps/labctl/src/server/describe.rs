@@ -1,6 +1,6 @@
 //! A server laid out to be read: what it is, what is on its disks, where its cables go, what is being done to it.
 
-use super::plan::{self, bytes};
+use super::plan;
 use crate::output::{self, Paint, columns::Columns};
 use lab_kinds::metal::{
     Server,
@@ -322,4 +322,39 @@ fn conditions(text: &mut String, server: &Server, now: Time) {
         ]);
     }
     text.push_str(&columns.render(output::coloured()));
+}
+
+/// Bytes in the unit in which a person would say it.
+pub fn bytes(count: i64) -> String {
+    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut value = count as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 || value >= 100.0 || value.fract() < 0.05 {
+        format!("{value:.0} {}", UNITS[unit])
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (count, expected) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1 KiB"),
+            (1_500_000, "1.4 MiB"),
+            (500_107_862_016, "466 GiB"),
+            (2_000_398_934_016, "1.8 TiB"),
+        ] {
+            assert_eq!(bytes(count), expected);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     chosen::{self, Machines},
-    plan::bytes,
+    describe::bytes,
 };
 use crate::{
     failure::{Outcome, Several},

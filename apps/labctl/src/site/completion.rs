@@ -38,5 +38,17 @@ pub fn run(args: &Args) -> Outcome {
     shell
         .write_registration("COMPLETE", "labctl", "labctl", "labctl", &mut script)
         .map_err(|e| Failure::new(Exit::Failed, format!("cannot write the completion: {e}")))?;
-    Ok(output::text(&String::from_utf8_lossy(&script))?)
+    output::text(&String::from_utf8_lossy(&script))?;
+    if matches!(args.shell, Shell::Zsh) {
+        output::text(ZSH_AUTOLOADED)?;
+    }
+    Ok(())
 }
+
+/// zsh runs a file of its `fpath` only when something is to be completed, and then that must be done, too: else the first
+/// press of Tab would bring nothing.
+const ZSH_AUTOLOADED: &str = "\
+if [[ ${funcstack[1]} == _labctl ]]; then
+    _clap_dynamic_completer_labctl \"$@\"
+fi
+";

@@ -1,0 +1,170 @@
+//! What is in which package, whatever its format.
+
+use crate::program::Program;
+use anyhow::{Context, bail};
+use flate2::{Compression, GzBuilder};
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The version of all programs and packages.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The programs that are packaged, each in a package of its own name.
+pub const PROGRAMS: [&str; 2] = ["labctl", "labd"];
+
+/// A package: a program with all that belongs to it.
+pub struct Package {
+    /// The package's name, which is the program's.
+    pub name: &'static str,
+    /// One line, without a full stop.
+    pub summary: &'static str,
+    /// What it is for, in lines.
+    pub description: &'static str,
+    /// The program.
+    pub program: Program,
+    /// All other files.
+    pub files: Vec<File>,
+    /// The systemd unit that is restarted when the package is updated, and stopped when it is removed.
+    pub unit: Option<&'static str>,
+}
+
+/// A file that is installed.
+pub struct File {
+    /// Its place, from the root.
+    pub path: String,
+    /// What is in it.
+    pub content: Vec<u8>,
+    /// What it is for.
+    pub kind: Kind,
+}
+
+/// What a file is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The program reads it, or the system does.
+    Data,
+    /// People change it; what they changed is kept.
+    Config,
+    /// People read it.
+    Doc,
+    /// The terms. Debian has its own form and place for them.
+    Licence,
+    /// Completion for zsh, which distributions keep in different places.
+    Zsh,
+}
+
+const LICENCE: &[u8] = include_bytes!("../../../LICENSE");
+const README: &[u8] = include_bytes!("../../../README.md");
+
+/// All packages, of the programs in a folder.
+pub fn packages(programs: &Path, scratch: &Path) -> anyhow::Result<Vec<Package>> {
+    Ok(vec![labctl(programs, scratch)?, labd(programs, scratch)?])
+}
+
+fn labctl(programs: &Path, scratch: &Path) -> anyhow::Result<Package> {
+    let path = programs.join("labctl");
+    let mut files = shared("labctl", include_bytes!("../../../docs/labctl.md"));
+    files.extend(man_pages(&path, &scratch.join("man-labctl"))?);
+    for (shell, path, kind) in [
+        ("bash", "/usr/share/bash-completion/completions/labctl", Kind::Data),
+        ("fish", "/usr/share/fish/vendor_completions.d/labctl.fish", Kind::Data),
+        ("zsh", "_labctl", Kind::Zsh),
+    ] {
+        let content = run(&programs.join("labctl"), &["completion", shell])?;
+        files.push(File { path: path.into(), content, kind });
+    }
+    Ok(Package {
+        name: "labctl",
+        summary: "operator's tool of Lab",
+        description: "Lab turns bare machines into multi-tenant Kubernetes, from one API.\n\
+                      labctl lists, describes and changes its objects, and provisions machines.",
+        program: Program::read(&path, scratch)?,
+        files,
+        unit: None,
+    })
+}
+
+fn labd(programs: &Path, scratch: &Path) -> anyhow::Result<Package> {
+    let path = programs.join("labd");
+    let mut files = shared("labd", include_bytes!("../../../docs/labd.md"));
+    files.extend(man_pages(&path, &scratch.join("man-labd"))?);
+    let file = |path: &str, content: &[u8], kind| File { path: path.into(), content: content.into(), kind };
+    files.push(file("/etc/lab/labd.toml", include_bytes!("../../../apps/labd/labd.toml"), Kind::Config));
+    files.push(file(
+        "/usr/lib/systemd/system/labd.service",
+        include_bytes!("../files/labd.service"),
+        Kind::Data,
+    ));
+    Ok(Package {
+        name: "labd",
+        summary: "control plane of Lab",
+        description: "Lab turns bare machines into multi-tenant Kubernetes, from one API.\n\
+                      labd serves that API over an embedded store. `systemctl enable --now labd` starts it.",
+        program: Program::read(&path, scratch)?,
+        files,
+        unit: Some("labd.service"),
+    })
+}
+
+/// What every package has.
+fn shared(name: &str, manual: &[u8]) -> Vec<File> {
+    let doc = |file: &str, content: &[u8]| File {
+        path: format!("/usr/share/doc/{name}/{file}"),
+        content: content.into(),
+        kind: Kind::Doc,
+    };
+    let licence = File { path: "LICENSE".into(), content: LICENCE.into(), kind: Kind::Licence };
+    vec![licence, doc("README.md", README), doc(&format!("{name}.md"), manual)]
+}
+
+/// The man pages that a program writes of itself, compressed as distributions have them.
+fn man_pages(program: &Path, folder: &Path) -> anyhow::Result<Vec<File>> {
+    run(program, &["man-pages", &folder.to_string_lossy()])?;
+    let entries = fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
+    let mut paths = entries.map(|e| Ok(e?.path())).collect::<anyhow::Result<Vec<PathBuf>>>()?;
+    paths.sort();
+    let mut files = Vec::new();
+    for path in paths {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let page = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        let content = gzip(with_examples(&page).as_bytes(), 9)?;
+        files.push(File { path: format!("/usr/share/man/man1/{name}.gz"), content, kind: Kind::Data });
+    }
+    if files.is_empty() {
+        bail!("{} wrote no man pages", program.display());
+    }
+    Ok(files)
+}
+
+/// A page whose examples have a heading of their own and lines that are not joined.
+fn with_examples(page: &str) -> String {
+    let Some((before, rest)) = page.split_once(".SH EXTRA\nExamples:\n") else { return page.into() };
+    let end = rest.find("\n\n").or_else(|| rest.find("\n.SH")).map_or(rest.len(), |at| at + 1);
+    let (examples, after) = rest.split_at(end);
+    format!("{before}.SH EXAMPLES\n.nf\n{examples}.fi\n{after}")
+}
+
+fn run(program: &Path, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
+    let output = Command::new(program).args(arguments).output();
+    let output = output.with_context(|| format!("starting {}", program.display()))?;
+    if !output.status.success() {
+        bail!("{} {arguments:?}: {}", program.display(), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(output.stdout)
+}
+
+/// Compressed, without a name and a time: the same every time.
+pub fn gzip(content: &[u8], level: u32) -> anyhow::Result<Vec<u8>> {
+    let mut encoder = GzBuilder::new().write(Vec::new(), Compression::new(level));
+    encoder.write_all(content)?;
+    Ok(encoder.finish()?)
+}
+
+/// Bytes as digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
