@@ -21,7 +21,7 @@ pub use api::{
 pub use backoff::Backoff;
 pub use client::{Client, OnWarning};
 pub use config::{ConfigError, Connection, Kubeconfig};
-pub use error::Error;
+pub use error::{Error, chain};
 pub use https::Https;
 pub use informer::{Change, Informer, InformerOptions};
 pub use queue::{Next, WorkQueue, run};

@@ -1,6 +1,6 @@
 //! How labctl fails: one clear line, a hint where there is one, an exit code.
 
-use lab_client::{ConfigError, Error};
+use lab_client::{ConfigError, Error, chain};
 use lab_object::Reason;
 use std::{fmt, io};
 
@@ -101,6 +101,8 @@ impl From<Error> for Failure {
             _ => Exit::Failed,
         };
         let message = match error.status() {
+            // It says no more than "Unauthorized": what was to be done has to stand before it.
+            Some(status) if status.code == 401 => chain(&error),
             Some(status) => status.message.clone(),
             None => chain(&error),
         };
@@ -125,18 +127,6 @@ impl From<io::Error> for Failure {
         }
         Self::new(Exit::Failed, format!("cannot write the output: {error}"))
     }
-}
-
-/// An error and all its causes on one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 /// The line about several objects of which some failed: each is told as it fails, and the first one's code is kept.

@@ -146,9 +146,12 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<
     let name = name.to_lowercase();
     let mut near: Vec<(usize, &str)> = Vec::new();
     for other in known {
-        let distance = strsim::osa_distance(&name, &other.to_lowercase());
+        let lower = other.to_lowercase();
+        // Whoever stopped typing early meant something that begins so.
+        let begins = name.len() > 1 && lower.starts_with(&name);
+        let distance = if begins { 1 } else { strsim::osa_distance(&name, &lower) };
         // A third of the letters may be wrong: more than that is another word.
-        if distance <= name.len().max(other.len()) / 3 && !near.iter().any(|(_, n)| *n == other) {
+        if (begins || distance <= name.len().max(other.len()) / 3) && !near.iter().any(|(_, n)| *n == other) {
             near.push((distance, other));
         }
     }
@@ -169,6 +172,8 @@ mod tests {
         check("db1", "did you mean db-1?");
         check("db-3", "did you mean db-1 or db-2?");
         check("STORAG", "did you mean storage?");
+        check("stor", "did you mean storage?");
+        check("db", "did you mean db-1 or db-2?");
         check("xyz", "");
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, Outcome};
 use lab_client::{
-    Connection, Kubeconfig,
+    ConfigError, Connection, Kubeconfig,
     config::{Material, Overrides, Source, Sourced},
 };
 use std::{path::PathBuf, time::Duration};
@@ -84,24 +84,47 @@ fn choose_path(flag: Option<&PathBuf>, name: &'static str, other: &'static str) 
     flag.map(|value| Sourced::new(value.clone(), Source::Flag(name))).or_else(from_variable)
 }
 
-/// The kubeconfig files that count, and whether they were named (and so must exist).
-pub fn kubeconfig_paths(globals: &Globals) -> (Vec<PathBuf>, bool) {
+/// The kubeconfig files that count, the first of which is written; and what named them, if it is not the usual one.
+pub fn kubeconfig_paths(globals: &Globals) -> (Vec<PathBuf>, Option<Source>) {
     if let Some(path) = choose_path(globals.kubeconfig.as_ref(), "--kubeconfig", "LAB_KUBECONFIG") {
-        return (vec![path.value], true);
+        return (vec![path.value], Some(path.source));
     }
-    if let Some(list) = std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty()) {
-        return (std::env::split_paths(&list).filter(|p| !p.as_os_str().is_empty()).collect(), false);
+    if let Some(list) = std::env::var_os(SHARED).filter(|list| !list.is_empty()) {
+        let paths = std::env::split_paths(&list).filter(|p| !p.as_os_str().is_empty()).collect();
+        return (paths, Some(Source::Variable(SHARED)));
     }
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    (vec![home.join(".kube/config")], false)
+    (vec![home.join(".kube/config")], None)
 }
+
+/// The variable that kubectl reads, too: a list of which not every file has to exist.
+const SHARED: &str = "KUBECONFIG";
 
 /// Reads the kubeconfig files.
 pub fn kubeconfig(globals: &Globals) -> Outcome<Kubeconfig> {
-    match kubeconfig_paths(globals) {
-        (paths, true) if paths.len() == 1 => Ok(Kubeconfig::read(&paths[0])?),
-        (paths, _) => Ok(Kubeconfig::load(&paths)?),
-    }
+    let (paths, source) = kubeconfig_paths(globals);
+    let read = match (&source, paths.as_slice()) {
+        (Some(source), [path]) if *source != Source::Variable(SHARED) => Kubeconfig::read(path),
+        _ => Kubeconfig::load(&paths),
+    };
+    read.map_err(|error| match source {
+        None => error.into(),
+        Some(source) => Failure::from(name_source(error, source)),
+    })
+}
+
+/// An error about a file, with what named the file.
+fn name_source(error: ConfigError, from: Source) -> ConfigError {
+    let why = match &error {
+        ConfigError::Read { path, source } => {
+            format!("names {}, which cannot be read: {source}", path.display())
+        }
+        ConfigError::Syntax { path, why } => {
+            format!("names {}, which is not a kubeconfig: {why}", path.display())
+        }
+        ConfigError::Refused { .. } | ConfigError::NoServer { .. } => return error,
+    };
+    ConfigError::Refused { from, why }
 }
 
 /// Works out whom to ask and as whom.

@@ -11,6 +11,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
     time::{Duration, SystemTime},
 };
 
@@ -25,7 +26,11 @@ fn main() {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         Trial::test(name, move || play(&path).map_err(|e| Failed::from(format!("{e:#}"))))
     };
-    libtest_mimic::run(&arguments, paths.into_iter().map(trial).collect()).exit();
+    let mut trials: Vec<Trial> = paths.into_iter().map(trial).collect();
+    for (name, check) in [("manual", manual as fn() -> anyhow::Result<()>), ("refusals", refusals)] {
+        trials.push(Trial::test(name, move || check().map_err(|e| Failed::from(format!("{e:#}")))));
+    }
+    libtest_mimic::run(&arguments, trials).exit();
 }
 
 const KEY: &str =
@@ -70,4 +75,44 @@ fn play(path: &Path) -> anyhow::Result<()> {
     ];
     session::run(&session, (0, 0), folder.path(), &variables)?;
     labd.stop()
+}
+
+/// The verbs that `labctl --help` lists.
+fn verbs() -> anyhow::Result<Vec<String>> {
+    let help = Command::new(env!("CARGO_BIN_EXE_labctl")).arg("--help").output()?;
+    let help = String::from_utf8(help.stdout)?;
+    let (_, list) = help.split_once("Commands:\n").context("the help lists the commands")?;
+    let lines = list.lines().take_while(|line| !line.is_empty());
+    let first = lines.filter_map(|line| line.strip_prefix("  ").filter(|l| !l.starts_with(' ')));
+    let words = first.filter_map(|line| line.split_whitespace().next());
+    Ok(words.filter(|verb| *verb != "help").map(ToOwned::to_owned).collect())
+}
+
+/// The manual's list of verbs is the program's.
+fn manual() -> anyhow::Result<()> {
+    let manual = include_str!("../../../docs/labctl.md");
+    let rows = manual.lines().skip_while(|line| *line != "## What there is").skip(1);
+    let rows = rows.take_while(|line| !line.starts_with("## ")).filter(|line| line.starts_with("| "));
+    let mut written: Vec<&str> = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).collect();
+    let verbs = verbs()?;
+    let mut known: Vec<&str> = verbs.iter().map(String::as_str).collect();
+    written.sort_unstable();
+    known.sort_unstable();
+    anyhow::ensure!(written == known, "docs/labctl.md: {written:?}, but labctl --help: {known:?}");
+    Ok(())
+}
+
+/// Every verb is refused something in `refused.session`.
+fn refusals() -> anyhow::Result<()> {
+    let session = include_str!("sessions/refused.session");
+    let refused = |verb: &str| {
+        session.lines().any(|line| {
+            let rest = line.split_once(' ').map(|(_, rest)| rest).unwrap_or_default();
+            let of_verb = rest.strip_prefix(verb).is_some_and(|r| r.starts_with([' ', ':']));
+            of_verb && line.starts_with(|c: char| ('1'..='8').contains(&c))
+        })
+    };
+    let never: Vec<String> = verbs()?.into_iter().filter(|verb| !refused(verb)).collect();
+    anyhow::ensure!(never.is_empty(), "no refusal is tested of {never:?}");
+    Ok(())
 }

@@ -106,6 +106,20 @@ impl std::fmt::Debug for UserFields {
     }
 }
 
+/// `line 1, column 7: unclosed bracket '['`.
+fn where_and_why(error: &serde_saphyr::Error) -> String {
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    let Some(at) = error.location() else { return line.trim().into() };
+    let place = format!("line {} column {}", at.line(), at.column());
+    // The parser names the place before or after what it says.
+    let why = match line.split_once(&format!("{place}: ")) {
+        Some((_, why)) => why,
+        None => line.split(&format!(" at {place}")).next().unwrap_or(line),
+    };
+    format!("line {}, column {}: {}", at.line(), at.column(), why.trim())
+}
+
 impl Kubeconfig {
     /// Reads the files of a list such as `KUBECONFIG`'s; those that do not exist are passed over.
     pub fn load(paths: &[PathBuf]) -> Result<Self, ConfigError> {
@@ -134,10 +148,8 @@ impl Kubeconfig {
             None
         } else {
             // The parser's message may quote the document; only its first line is sure not to.
-            serde_saphyr::from_str(text).map_err(|e| ConfigError::Syntax {
-                path: path.into(),
-                why: e.to_string().lines().next().unwrap_or_default().trim().into(),
-            })?
+            serde_saphyr::from_str(text)
+                .map_err(|e| ConfigError::Syntax { path: path.into(), why: where_and_why(&e) })?
         };
         self.files.push(File { path: path.into(), content: content.unwrap_or_default() });
         Ok(())

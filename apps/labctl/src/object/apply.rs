@@ -5,7 +5,7 @@ use super::{
     manifest::{Files, Manifest},
 };
 use crate::{
-    failure::{Exit, Failure, Outcome, Several},
+    failure::{Exit, Failure, Outcome},
     kind,
     session::Session,
 };
@@ -34,15 +34,7 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(args: Args, session: &Session) -> Outcome {
-    if args.files.files.is_empty() {
-        return Err(Failure::usage("nothing to apply: give files with -f"));
-    }
-    let manifests = args.files.read()?;
-    let mut several = Several::default();
-    for manifest in &manifests {
-        several.note(one(&args, session, manifest).await.map_err(|f| f.about(&manifest.origin)));
-    }
-    several.finish()
+    args.files.each("apply", async |manifest| one(&args, session, manifest).await).await
 }
 
 async fn one(args: &Args, session: &Session, manifest: &Manifest) -> Outcome {

@@ -2,7 +2,7 @@
 
 use super::manifest::{Files, Manifest};
 use crate::{
-    failure::{Failure, Outcome, Several},
+    failure::{Failure, Outcome},
     kind,
     output::{self, format::Format},
     session::Session,
@@ -85,15 +85,7 @@ impl Writing {
 
 /// Runs the command.
 pub async fn run(args: Args, session: &Session) -> Outcome {
-    if args.files.files.is_empty() {
-        return Err(Failure::usage("nothing to create: give files with -f"));
-    }
-    let manifests = args.files.read()?;
-    let mut several = Several::default();
-    for manifest in &manifests {
-        several.note(one(&args, session, manifest).await.map_err(|f| f.about(&manifest.origin)));
-    }
-    several.finish()
+    args.files.each("create", async |manifest| one(&args, session, manifest).await).await
 }
 
 async fn one(args: &Args, session: &Session, manifest: &Manifest) -> Outcome {

@@ -8,6 +8,7 @@ use crate::{
     server,
     session::Session,
 };
+use base64::{Engine, prelude::BASE64_STANDARD};
 use lab_client::ListParams;
 use lab_object::{GroupVersionResource, Json, Time, age::age};
 use std::fmt::Write;
@@ -116,7 +117,7 @@ fn render_events(events: &[Json], now: Time) -> String {
         };
         columns.row(vec![when, text("/type"), text("/reason"), from, text("/message")]);
     }
-    format!("{}\n{}", Paint::Bold.out("Events:"), columns.render(output::coloured()))
+    format!("\n{}\n{}", Paint::Bold.out("Events"), columns.render(output::coloured()))
 }
 
 /// Any object: who it is, then its fields as they are.
@@ -152,12 +153,26 @@ fn generic(object: &Json) -> String {
             push_field(&mut text, name, value, 0);
         }
     }
+    let secret = field("/kind") == "Secret" && field("/apiVersion") == "v1";
     for (name, value) in object.as_object().into_iter().flatten() {
-        if !matches!(name.as_str(), "apiVersion" | "kind" | "metadata") {
+        if secret && name == "data" {
+            let _ = writeln!(text, "Data:\n{}", sizes(value).trim_end());
+        } else if !matches!(name.as_str(), "apiVersion" | "kind" | "metadata") {
             push_field(&mut text, &spaced(name), value, 0);
         }
     }
     text
+}
+
+/// Of each value of a Secret only its size: whoever looks on must not read it. `get -o yaml` shows it.
+fn sizes(data: &Json) -> String {
+    let mut columns = Columns::plain().indented(2);
+    for (key, value) in data.as_object().into_iter().flatten() {
+        let decoded = BASE64_STANDARD.decode(value.as_str().unwrap_or_default()).map(|bytes| bytes.len());
+        let size = decoded.map_or_else(|_| "not base64".into(), |size| format!("{size} bytes"));
+        columns.row(vec![format!("{key}:"), size]);
+    }
+    columns.render(false)
 }
 
 /// `operatingSystem` as `Operating system`.

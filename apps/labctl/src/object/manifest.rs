@@ -1,6 +1,6 @@
 //! Objects from files, folders and standard input: YAML or JSON, several in one.
 
-use crate::failure::{Exit, Failure, Outcome};
+use crate::failure::{Exit, Failure, Outcome, Several};
 use lab_object::Json;
 use std::{
     io::Read,
@@ -50,6 +50,21 @@ impl Files {
             return Err(Failure::usage(format!("{} has no objects", names.join(", "))));
         }
         Ok(manifests)
+    }
+}
+
+impl Files {
+    /// Does something with each object of the files, whatever becomes of the others. The verb is for
+    /// the error where no files are given.
+    pub async fn each(&self, verb: &str, one: impl AsyncFn(&Manifest) -> Outcome) -> Outcome {
+        if self.files.is_empty() {
+            return Err(Failure::usage(format!("nothing to {verb}: give files with -f")));
+        }
+        let mut several = Several::default();
+        for manifest in &self.read()? {
+            several.note(one(manifest).await.map_err(|f| f.about(&manifest.origin)));
+        }
+        several.finish()
     }
 }
 

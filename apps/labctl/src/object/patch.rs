@@ -2,7 +2,7 @@
 
 use super::{
     create::Writing,
-    selection::{self, Selectors},
+    selection::{self, Objects},
 };
 use crate::{
     failure::{Failure, Outcome, Several},
@@ -22,14 +22,8 @@ Examples:
   labctl patch srv db-1 --type json -p '[{\"op\":\"remove\",\"path\":\"/spec/hostname\"}]'
   labctl patch srv db-1 --subresource status -p 'status: {phase: Ready}'")]
 pub struct Args {
-    /// A kind and names, or kind/name …
-    #[arg(required = true, value_name = "KIND NAME…", add = crate::complete::objects())]
-    words: Vec<String>,
     #[command(flatten)]
-    selectors: Selectors,
-    /// All objects of the kind
-    #[arg(long)]
-    all: bool,
+    objects: Objects,
     /// The patch, as JSON or YAML
     #[arg(
         long,
@@ -87,7 +81,7 @@ pub async fn run(args: Args, session: &Session) -> Outcome {
     };
     let params = PatchParams { write: args.write.params(), force: false };
     let mut several = Several::default();
-    for (target, name) in selection::objects(session, &args.words, &args.selectors, args.all).await? {
+    for (target, name) in args.objects.find(session).await? {
         let api = target.api(session, &session.namespace);
         let outcome = match api.get(&name).await {
             Err(e) => Err(selection::explain_missing(session, &target, &session.namespace, &name, e).await),

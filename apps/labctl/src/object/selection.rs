@@ -23,6 +23,26 @@ pub struct Selectors {
     pub servers: ServerFilters,
 }
 
+/// Objects, by name or by selector.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Objects {
+    /// A kind and names, or kind/name …
+    #[arg(required = true, value_name = "KIND NAME…", add = crate::complete::objects())]
+    words: Vec<String>,
+    #[command(flatten)]
+    selectors: Selectors,
+    /// All objects of the kind
+    #[arg(long)]
+    all: bool,
+}
+
+impl Objects {
+    /// The objects that are meant.
+    pub async fn find(&self, session: &Session) -> Outcome<Vec<(Target, String)>> {
+        objects(session, &self.words, &self.selectors, self.all).await
+    }
+}
+
 /// Filters that only servers have.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ServerFilters {
@@ -66,7 +86,14 @@ impl ServerFilters {
             fields.push(format!("spec.role={}", one_of("--role", role, &ROLES)?));
         }
         if let Some(status) = &self.status {
-            fields.push(format!("status.phase={}", one_of("--status", status, &PHASES)?));
+            match one_of("--status", status, &PHASES)? {
+                // Nobody has written a phase for a machine that was only entered.
+                entered @ "Registered" => {
+                    let others = PHASES.iter().filter(|phase| **phase != entered);
+                    fields.extend(others.map(|phase| format!("status.phase!={phase}")));
+                }
+                phase => fields.push(format!("status.phase={phase}")),
+            }
         }
         for (field, value) in [("spec.environment", &self.environment), ("spec.cloud", &self.cloud)] {
             fields.extend(value.as_ref().map(|value| format!("{field}={value}")));

@@ -1,6 +1,6 @@
 //! `labctl wait`: waits until objects are as wanted.
 
-use super::selection::{self, Selectors};
+use super::selection::{self, Objects};
 use crate::{
     failure::{Exit, Failure, Outcome, Several},
     output::{self, jsonpath::Template},
@@ -20,14 +20,8 @@ Examples:
   labctl wait network/lan --for=delete
   labctl wait srv/db-9 --for=create")]
 pub struct Args {
-    /// A kind and names, or kind/name …
-    #[arg(required = true, value_name = "KIND NAME…", add = crate::complete::objects())]
-    words: Vec<String>,
     #[command(flatten)]
-    selectors: Selectors,
-    /// All objects of the kind
-    #[arg(long)]
-    all: bool,
+    objects: Objects,
     /// What to wait for: condition=TYPE[=STATUS], jsonpath={PATH}[=VALUE], delete, create
     #[arg(long = "for", value_name = "WHAT")]
     what: Goal,
@@ -98,7 +92,7 @@ pub async fn run(args: Args, session: &Session) -> Outcome {
         Failure::usage(format!("--timeout: {:?} is not a duration such as 5m", args.timeout))
     })?;
     let mut several = Several::default();
-    for (target, name) in selection::objects(session, &args.words, &args.selectors, args.all).await? {
+    for (target, name) in args.objects.find(session).await? {
         let api = target.api(session, &session.namespace);
         let own = match api.get(&name).await {
             Ok(found) => found.pointer("/metadata/name").and_then(Json::as_str).unwrap_or(&name).to_owned(),

@@ -1,7 +1,7 @@
 //! `labctl approve`: approves a machine's plan, by its hash.
 
 use super::{
-    chosen::{self, Machines},
+    chosen::{self, Machines, Manner},
     plan, progress,
 };
 use crate::{
@@ -31,29 +31,20 @@ pub struct Args {
     /// The hash the plan must have, or its beginning
     #[arg(long, value_name = "HASH")]
     plan: Option<String>,
-    /// Do not ask
-    #[arg(long, short)]
-    yes: bool,
     /// Follow the installation to its end
     #[arg(long, short)]
     watch: bool,
-    /// Let the server check everything, but keep nothing
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    manner: Manner,
 }
 
 /// Runs the command.
 pub async fn run(args: Args, session: &Session) -> Outcome {
+    let servers = args.machines.find(session).await?;
     let mut several = Several::default();
-    let mut approved = Vec::new();
-    for server in args.machines.find(session).await? {
-        match one(&args, session, &server).await {
-            Ok(true) => approved.push(chosen::name(&server).to_owned()),
-            Ok(false) => {}
-            Err(failure) => several.note(Err(failure)),
-        }
-    }
-    if !approved.is_empty() && !args.dry_run {
+    let approved =
+        chosen::each(&servers, &mut several, async |server| one(&args, session, server).await).await;
+    if !approved.is_empty() && !args.manner.dry_run {
         several.note(chosen::expect_bastion(session, "carries plans out").await);
         if args.watch {
             several.note(progress::follow(session, &approved).await);
@@ -82,18 +73,18 @@ async fn one(args: &Args, session: &Session, server: &Server) -> Outcome<bool> {
         chosen::tell(server, "approved already", false)?;
         return Ok(true);
     }
-    if !args.yes {
+    if !args.manner.yes {
         output::note(&plan::render(server, plan));
     }
     let called = chosen::called(server);
     let question = format!("Approve the plan for {called}? {}.", meaning(plan));
-    if !args.dry_run && !chosen::confirm(&question, args.yes)? {
+    if !args.manner.confirm(&question)? {
         output::note(&format!("{} is not approved.", chosen::called(server)));
         return Ok(false);
     }
     let approved =
-        chosen::change(session, server, json!({"install": {"approve": hash}}), args.dry_run).await?;
-    chosen::tell(&approved, "approved", args.dry_run)?;
+        chosen::change(session, server, json!({"install": {"approve": hash}}), args.manner.dry_run).await?;
+    chosen::tell(&approved, "approved", args.manner.dry_run)?;
     Ok(true)
 }
 

@@ -1,7 +1,7 @@
 //! Which machines a verb is about, and what all such verbs do with them.
 
 use crate::{
-    failure::{Exit, Failure, Outcome},
+    failure::{Exit, Failure, Outcome, Several},
     kind::{self, Target},
     object::selection::{self, Selectors},
     output,
@@ -57,6 +57,50 @@ impl Machines {
     }
 }
 
+/// How a verb goes about what it does to machines.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Manner {
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Let the server check everything, but keep nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+impl Manner {
+    /// Asks before something is lost; not where nothing is kept, nor where `--yes` said it beforehand. Without a terminal,
+    /// it must have.
+    pub fn confirm(&self, question: &str) -> Outcome<bool> {
+        if self.yes || self.dry_run {
+            return Ok(true);
+        }
+        match output::ask(question)? {
+            Some(answer) => Ok(answer),
+            None => {
+                Err(Failure::usage("there is no terminal to ask at").with_hint("--yes says yes beforehand"))
+            }
+        }
+    }
+}
+
+/// Does something to each machine, whatever becomes of the others; yields the names of those to which it was done.
+pub async fn each(
+    servers: &[Server],
+    several: &mut Several,
+    one: impl AsyncFn(&Server) -> Outcome<bool>,
+) -> Vec<String> {
+    let mut done = Vec::new();
+    for server in servers {
+        match one(server).await {
+            Ok(true) => done.push(name(server).to_owned()),
+            Ok(false) => {}
+            Err(failure) => several.note(Err(failure)),
+        }
+    }
+    done
+}
+
 /// The servers, typed.
 pub fn api(session: &Session) -> Api<Server> {
     session.client.resource()
@@ -96,17 +140,6 @@ pub async fn change(session: &Session, server: &Server, fields: Json, dry_run: b
 pub fn tell(server: &Server, done: &str, dry_run: bool) -> Outcome {
     let dry = if dry_run { " (dry run)" } else { "" };
     Ok(output::line(&format!("server.metal.lab/{} {done}{dry}", name(server)))?)
-}
-
-/// Asks before something is lost. Without a terminal, `--yes` must have said it.
-pub fn confirm(question: &str, yes: bool) -> Outcome<bool> {
-    if yes {
-        return Ok(true);
-    }
-    match output::ask(question)? {
-        Some(answer) => Ok(answer),
-        None => Err(Failure::usage("there is no terminal to ask at").with_hint("--yes says yes beforehand")),
-    }
 }
 
 /// Whether somebody will act on what was written: a bastion that is online. Otherwise says so, with what comes next.

@@ -1,7 +1,7 @@
 //! `labctl debug`: the rescue system at a machine's next boot, once.
 
 use super::{
-    chosen::{self, Machines},
+    chosen::{self, Machines, Manner},
     power,
 };
 use crate::{
@@ -32,22 +32,18 @@ pub struct Args {
     /// Take it back, if it was not served yet
     #[arg(long, conflicts_with_all = ["now", "key"])]
     cancel: bool,
-    /// Let the server check everything, but keep nothing
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    manner: Manner,
 }
 
 /// Runs the command.
 pub async fn run(args: Args, session: &Session) -> Outcome {
     let keys = args.key.iter().map(read_key).collect::<Outcome<Vec<String>>>()?;
+    let servers = args.machines.find(session).await?;
     let mut several = Several::default();
-    let mut any = false;
-    for server in args.machines.find(session).await? {
-        let outcome = one(&args, session, &server, &keys).await;
-        any |= outcome.is_ok();
-        several.note(outcome);
-    }
-    if any && !args.dry_run && !args.cancel {
+    let done =
+        chosen::each(&servers, &mut several, async |server| one(&args, session, server, &keys).await).await;
+    if !done.is_empty() && !args.manner.dry_run && !args.cancel {
         several.note(chosen::expect_bastion(session, "answers boots").await);
     }
     several.finish()
@@ -67,10 +63,12 @@ fn read_key(path: &PathBuf) -> Outcome<String> {
     Ok(key.into())
 }
 
-async fn one(args: &Args, session: &Session, server: &Server, keys: &[String]) -> Outcome {
+async fn one(args: &Args, session: &Session, server: &Server, keys: &[String]) -> Outcome<bool> {
     if args.cancel {
-        let changed = chosen::change(session, server, json!({"boot": {"once": null}}), args.dry_run).await?;
-        return chosen::tell(&changed, "boots as usual", args.dry_run);
+        let changed =
+            chosen::change(session, server, json!({"boot": {"once": null}}), args.manner.dry_run).await?;
+        chosen::tell(&changed, "boots as usual", args.manner.dry_run)?;
+        return Ok(true);
     }
     let mut allowed = server.spec.admin.authorized_keys.clone();
     allowed.extend(keys.iter().filter(|k| !server.spec.admin.authorized_keys.contains(k)).cloned());
@@ -81,11 +79,14 @@ async fn one(args: &Args, session: &Session, server: &Server, keys: &[String]) -
     let mut fields = json!({"boot": {"once": "debug"}, "admin": {"authorizedKeys": allowed}});
     if args.now {
         fields["power"] = power::cycle(server)?;
+        if !power::may_be_cut(server, &args.manner)? {
+            return Ok(false);
+        }
     }
-    let changed = chosen::change(session, server, fields, args.dry_run).await?;
-    chosen::tell(&changed, "boots the rescue system next time", args.dry_run)?;
-    if !args.now && !args.dry_run {
+    let changed = chosen::change(session, server, fields, args.manner.dry_run).await?;
+    chosen::tell(&changed, "boots the rescue system next time", args.manner.dry_run)?;
+    if !args.now && !args.manner.dry_run {
         output::note("Restart the machine, or `labctl power cycle` it.");
     }
-    Ok(())
+    Ok(true)
 }

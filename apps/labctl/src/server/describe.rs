@@ -23,7 +23,7 @@ pub fn render(object: &Json, now: Time) -> Option<String> {
     nics(&mut text, &server.status.nics);
     if let Some(plan) = &server.status.plan {
         section(&mut text, "Plan");
-        text.push_str(&indented(&plan::render(&server, plan)));
+        text.push_str(&plan::body(&server, plan));
     }
     stages(&mut text, &server, now);
     conditions(&mut text, &server, now);
@@ -32,10 +32,6 @@ pub fn render(object: &Json, now: Time) -> Option<String> {
 
 fn section(text: &mut String, title: &str) {
     let _ = writeln!(text, "\n{}", Paint::Bold.out(title));
-}
-
-fn indented(block: &str) -> String {
-    block.lines().map(|line| format!("  {line}\n")).collect()
 }
 
 /// The word that an enum's value is written as.

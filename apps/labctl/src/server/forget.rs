@@ -1,7 +1,7 @@
 //! `labctl forget`: gives machines up.
 
 use super::{
-    chosen::{self, Machines},
+    chosen::{self, Machines, Manner},
     describe::bytes,
 };
 use crate::{
@@ -26,24 +26,16 @@ pub struct Args {
     /// Wipe the disks first: the machine boots once more to do so
     #[arg(long)]
     wipe: bool,
-    /// Do not ask
-    #[arg(long, short)]
-    yes: bool,
-    /// Let the server check everything, but keep nothing
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    manner: Manner,
 }
 
 /// Runs the command.
 pub async fn run(args: Args, session: &Session) -> Outcome {
+    let servers = args.machines.find(session).await?;
     let mut several = Several::default();
-    let mut wiping = false;
-    for server in args.machines.find(session).await? {
-        let outcome = one(&args, session, &server).await;
-        wiping |= args.wipe && matches!(outcome, Ok(true));
-        several.note(outcome.map(drop));
-    }
-    if wiping && !args.dry_run {
+    let gone = chosen::each(&servers, &mut several, async |server| one(&args, session, server).await).await;
+    if args.wipe && !gone.is_empty() && !args.manner.dry_run {
         several.note(chosen::expect_bastion(session, "wipes disks").await);
     }
     several.finish()
@@ -51,7 +43,7 @@ pub async fn run(args: Args, session: &Session) -> Outcome {
 
 async fn one(args: &Args, session: &Session, server: &Server) -> Outcome<bool> {
     let called = chosen::called(server);
-    if !args.yes && !args.dry_run {
+    if !args.manner.yes && !args.manner.dry_run {
         let disks = &server.status.disks;
         if args.wipe {
             for disk in disks {
@@ -60,18 +52,21 @@ async fn one(args: &Args, session: &Session, server: &Server) -> Outcome<bool> {
             }
         }
         let what = if args.wipe { "Wipe its disks and forget" } else { "Forget" };
-        if !chosen::confirm(&format!("{what} {called}?"), false)? {
+        if !args.manner.confirm(&format!("{what} {called}?"))? {
             output::note(&format!("{called} stays."));
             return Ok(false);
         }
     }
     let wanted = if args.wipe { "wipe" } else { "keep" };
-    chosen::change(session, server, json!({"whenDeleted": wanted}), args.dry_run).await?;
-    let params =
-        DeleteParams { uid: server.metadata.uid.clone(), dry_run: args.dry_run, ..DeleteParams::default() };
+    chosen::change(session, server, json!({"whenDeleted": wanted}), args.manner.dry_run).await?;
+    let params = DeleteParams {
+        uid: server.metadata.uid.clone(),
+        dry_run: args.manner.dry_run,
+        ..DeleteParams::default()
+    };
     let deleted = chosen::api(session).delete(chosen::name(server), &params).await?;
     let held = matches!(&deleted, Deleted::Going(server) if !server.metadata.finalizers.is_empty());
     let done = if held { "to be forgotten once its disks are wiped" } else { "forgotten" };
-    chosen::tell(server, done, args.dry_run)?;
+    chosen::tell(server, done, args.manner.dry_run)?;
     Ok(true)
 }

@@ -6,7 +6,7 @@ use crate::{
     output::{self, Paint, document, format::Format},
     session::Session,
 };
-use lab_install::describe;
+use lab_install::{approval, describe};
 use lab_kinds::metal::{Server, server::Plan};
 use lab_object::Json;
 use std::fmt::Write;
@@ -87,12 +87,18 @@ pub fn refused(server: &Server, why: &str) -> Failure {
         .with_hint("change the layout, the disk selector or the disks")
 }
 
-/// A plan as it is read before it is approved: for which machine, then the same words everywhere it is told.
+/// A plan as it is read before it is approved: for which machine, then what it does.
 pub fn render(server: &Server, plan: &Plan) -> String {
-    let mut text = Paint::Bold.out(&format!("Plan for {}", chosen::called(server)));
-    text.push('\n');
+    format!("{}\n{}", Paint::Bold.out(&format!("Plan for {}", chosen::called(server))), body(server, plan))
+}
+
+/// What a plan does, in the words in which everybody is told, with what is lost in red.
+pub fn body(server: &Server, plan: &Plan) -> String {
+    // Whoever made the plan may not have seen yet that it was approved.
+    let plan = Plan { approved: approval::approved(server, plan).is_ok(), ..plan.clone() };
+    let mut text = String::new();
     let mut lost = false;
-    for line in describe::text(plan).lines() {
+    for line in describe::text(&plan).lines() {
         lost = line.starts_with("Lost") || (lost && !line.is_empty());
         let line = if lost { Paint::Red.out(line) } else { painted(line) };
         let _ = writeln!(text, "{}{line}", if line.is_empty() { "" } else { "  " });
@@ -100,9 +106,9 @@ pub fn render(server: &Server, plan: &Plan) -> String {
     text
 }
 
-/// A line of a plan with the fate that ends it, or that stands before a reason, in its colour.
+/// A line of a plan, its fate in its colour.
 fn painted(line: &str) -> String {
-    let words = line.split("  ").map(|word| match Paint::of_state(word) {
+    let words = line.split("  ").map(|word| match Paint::of_state(word.trim_start()) {
         Some(paint) => paint.out(word),
         None => word.to_owned(),
     });

@@ -1,6 +1,6 @@
 //! `labctl power`: switches machines on and off.
 
-use super::chosen::{self, Machines};
+use super::chosen::{self, Machines, Manner};
 use crate::{
     failure::{Exit, Failure, Outcome, Several},
     output::{self, columns::Columns},
@@ -24,12 +24,8 @@ pub struct Args {
     what: What,
     #[command(flatten)]
     machines: Machines,
-    /// Do not ask
-    #[arg(long, short)]
-    yes: bool,
-    /// Let the server check everything, but keep nothing
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    manner: Manner,
 }
 
 /// What is done with the power.
@@ -52,34 +48,37 @@ pub async fn run(args: Args, session: &Session) -> Outcome {
         return status(&servers);
     }
     let mut several = Several::default();
-    let mut any = false;
-    for server in &servers {
-        let outcome = one(&args, session, server).await;
-        any |= matches!(outcome, Ok(true));
-        several.note(outcome.map(drop));
-    }
-    if any && !args.dry_run {
+    let switched =
+        chosen::each(&servers, &mut several, async |server| one(&args, session, server).await).await;
+    if !switched.is_empty() && !args.manner.dry_run {
         several.note(chosen::expect_bastion(session, "switches machines").await);
     }
     several.finish()
 }
 
 async fn one(args: &Args, session: &Session, server: &Server) -> Outcome<bool> {
-    let called = chosen::called(server);
     let (fields, done) = match args.what {
         What::On => (switchable(server).map(|()| json!({"state": "on"}))?, "to be switched on"),
         What::Off => (switchable(server).map(|()| json!({"state": "off"}))?, "to be switched off"),
         What::Cycle => (cycle(server)?, "to be switched off and on again"),
         What::Status => return Ok(false),
     };
-    let question = format!("Take the power from {called}? What runs on it stops.");
-    if args.what != What::On && !args.dry_run && !chosen::confirm(&question, args.yes)? {
-        output::note(&format!("{called} stays on."));
+    if args.what != What::On && !may_be_cut(server, &args.manner)? {
         return Ok(false);
     }
-    let changed = chosen::change(session, server, json!({"power": fields}), args.dry_run).await?;
-    chosen::tell(&changed, done, args.dry_run)?;
+    let changed = chosen::change(session, server, json!({"power": fields}), args.manner.dry_run).await?;
+    chosen::tell(&changed, done, args.manner.dry_run)?;
     Ok(true)
+}
+
+/// Asks before what runs on a machine is stopped.
+pub fn may_be_cut(server: &Server, manner: &Manner) -> Outcome<bool> {
+    let called = chosen::called(server);
+    let agreed = manner.confirm(&format!("Take the power from {called}? What runs on it stops."))?;
+    if !agreed {
+        output::note(&format!("{called} stays on."));
+    }
+    Ok(agreed)
 }
 
 /// Whether there is a way to switch the machine.

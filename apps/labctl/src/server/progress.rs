@@ -77,7 +77,7 @@ pub async fn follow(session: &Session, names: &[String]) -> Outcome {
     let mut view = View::new();
     loop {
         let found = informer.list();
-        let servers: Vec<(&String, Option<&Server>)> = names
+        let servers: Vec<Machine<'_>> = names
             .iter()
             .map(|name| (name, found.iter().find(|s| chosen::name(s) == name).map(|s| &**s)))
             .collect();
@@ -109,6 +109,9 @@ async fn wait_for_first(informer: &Informer<Server>, session: &Session) -> Outco
     }
 }
 
+/// A machine's name, and the machine unless it is gone.
+type Machine<'a> = (&'a String, Option<&'a Server>);
+
 /// What was shown so far.
 struct View {
     live: bool,
@@ -123,14 +126,17 @@ impl View {
         Self { live: io::stdout().is_terminal(), drawn: 0, told: BTreeMap::new() }
     }
 
-    fn show(&mut self, servers: &[(&String, Option<&Server>)], now: Timestamp) -> Outcome {
+    fn show(&mut self, servers: &[Machine<'_>], now: Timestamp) -> Outcome {
         let mut out = io::stdout().lock();
         if self.live {
-            let text = table(servers, now);
+            let height = terminal_size::terminal_size().map_or(24, |(_, height)| usize::from(height.0));
+            let (shown, hidden) = fitting(servers, height);
+            let text = table(&shown, now) + &hidden;
             if self.drawn > 0 {
                 write!(out, "\x1b[{}A\x1b[J", self.drawn)?;
             }
-            out.write_all(text.as_bytes())?;
+            // A line that is too long for the terminal is cut off by it: wrapped, it would be two to draw over.
+            write!(out, "\x1b[?7l{text}\x1b[?7h")?;
             self.drawn = text.lines().count();
         } else {
             for (name, server) in servers {
@@ -143,6 +149,32 @@ impl View {
         }
         Ok(out.flush()?)
     }
+}
+
+/// Of more machines than a terminal has lines, those that are under way, then those that failed; and a line about the
+/// others.
+fn fitting<'a>(servers: &[Machine<'a>], height: usize) -> (Vec<Machine<'a>>, String) {
+    // The heading, the line about the others, and the one on which the cursor stands.
+    let room = height.saturating_sub(3).max(1);
+    if servers.len() <= room + 1 {
+        return (servers.to_vec(), String::new());
+    }
+    let state = |machine: &Machine<'_>| machine.1.map_or(Standing::Failed, standing);
+    let mut sorted = servers.to_vec();
+    sorted.sort_by_key(|machine| match state(machine) {
+        Standing::UnderWay => 0,
+        Standing::Failed => 1,
+        Standing::Done => 2,
+    });
+    let hidden = sorted.split_off(room);
+    let count = |wanted| hidden.iter().filter(|machine| state(machine) == wanted).count();
+    let counts = [
+        (count(Standing::UnderWay), "under way"),
+        (count(Standing::Failed), "failed"),
+        (count(Standing::Done), "done"),
+    ];
+    let told = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
+    (sorted, format!("and {} more: {}\n", hidden.len(), told.collect::<Vec<_>>().join(", ")))
 }
 
 /// What a machine is doing, without what changes by itself.
@@ -170,7 +202,7 @@ fn current(server: &Server) -> Option<&Stage> {
     server.status.stages.iter().rev().find(|s| s.name == *name)
 }
 
-fn table(servers: &[(&String, Option<&Server>)], now: Timestamp) -> String {
+fn table(servers: &[Machine<'_>], now: Timestamp) -> String {
     let mut columns = Columns::headed(["Server", "Phase", "Stage", "Done", "In stage", "Ends", "Message"]);
     for (name, server) in servers {
         let Some(server) = server else {
@@ -255,5 +287,30 @@ mod tests {
         let text = table(&[(&name, Some(&s))], Timestamp::from_second(1090).unwrap());
         let row = text.lines().nth(1).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(row, "a Installing write ████░░░░░░ 47% 90s - -");
+    }
+
+    #[test]
+    fn what_is_under_way_is_seen_first() {
+        let (done, under_way) = (server(Phase::Discovered), {
+            let mut server = server(Phase::Installing);
+            server.status.stage = Some("write".into());
+            server
+        });
+        let names: Vec<String> = (0..9).map(|i| format!("m{i}")).collect();
+        let all: Vec<Machine<'_>> = names
+            .iter()
+            .enumerate()
+            .map(|(i, name)| (name, [Some(&done), Some(&under_way), None][i % 3]))
+            .collect();
+        let check = |height: usize, expected: &str| {
+            let (shown, hidden) = fitting(&all, height);
+            let shown: Vec<&str> = shown.iter().map(|(name, _)| name.as_str()).collect();
+            assert_eq!(format!("{} {hidden}", shown.join(" ")), expected, "{height}");
+            assert!(shown.len() + 1 + hidden.lines().count() < height);
+        };
+        check(24, "m0 m1 m2 m3 m4 m5 m6 m7 m8 ");
+        check(11, "m0 m1 m2 m3 m4 m5 m6 m7 m8 ");
+        check(10, "m1 m4 m7 m2 m5 m8 m0 and 2 more: 2 done\n");
+        check(5, "m1 m4 and 7 more: 1 under way, 3 failed, 3 done\n");
     }
 }

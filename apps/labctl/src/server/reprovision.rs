@@ -1,7 +1,7 @@
 //! `labctl reprovision`: has installed machines installed again.
 
 use super::{
-    chosen::{self, Machines},
+    chosen::{self, Machines, Manner},
     progress,
 };
 use crate::{
@@ -30,29 +30,19 @@ pub struct Args {
     /// Another DiskLayout
     #[arg(long, value_name = "NAME", add = crate::complete::names_of("disklayouts"))]
     layout: Option<String>,
-    /// Do not ask
-    #[arg(long, short)]
-    yes: bool,
     /// Follow the installation to its end
     #[arg(long, short)]
     watch: bool,
-    /// Let the server check everything, but keep nothing
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    manner: Manner,
 }
 
 /// Runs the command.
 pub async fn run(args: Args, session: &Session) -> Outcome {
+    let servers = args.machines.find(session).await?;
     let mut several = Several::default();
-    let mut names = Vec::new();
-    for server in args.machines.find(session).await? {
-        match one(&args, session, &server).await {
-            Ok(true) => names.push(chosen::name(&server).to_owned()),
-            Ok(false) => {}
-            Err(failure) => several.note(Err(failure)),
-        }
-    }
-    if !names.is_empty() && !args.dry_run {
+    let names = chosen::each(&servers, &mut several, async |server| one(&args, session, server).await).await;
+    if !names.is_empty() && !args.manner.dry_run {
         several.note(chosen::expect_bastion(session, "makes plans").await);
         output::note(&format!("Next: `labctl plan {0}`, then `labctl approve {0}`.", names.join(" ")));
         if args.watch {
@@ -73,7 +63,7 @@ async fn one(args: &Args, session: &Session, server: &Server) -> Outcome<bool> {
     let system = args.operating_system.as_deref().unwrap_or(&install.operating_system);
     let question =
         format!("Install {called} again with {system}? What its layout does not preserve will be lost.");
-    if !args.dry_run && !chosen::confirm(&question, args.yes)? {
+    if !args.manner.confirm(&question)? {
         output::note(&format!("{called} stays as it is."));
         return Ok(false);
     }
@@ -81,7 +71,7 @@ async fn one(args: &Args, session: &Session, server: &Server) -> Outcome<bool> {
     if let Some(layout) = &args.layout {
         fields["install"]["layout"] = layout.as_str().into();
     }
-    let changed = chosen::change(session, server, fields, args.dry_run).await?;
-    chosen::tell(&changed, &format!("to be installed again with {system}"), args.dry_run)?;
+    let changed = chosen::change(session, server, fields, args.manner.dry_run).await?;
+    chosen::tell(&changed, &format!("to be installed again with {system}"), args.manner.dry_run)?;
     Ok(true)
 }
