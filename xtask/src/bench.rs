@@ -8,7 +8,7 @@ use std::{fs, path::Path, process::Command};
 #[derive(clap::Args)]
 #[group(skip)]
 pub struct Options {
-    /// Name of the benchmark: api.
+    /// Name of the benchmark: access, api, cli.
     name: String,
     /// Handed on to the benchmark; `-- --help` lists them.
     #[arg(last = true)]
@@ -18,6 +18,7 @@ pub struct Options {
 /// Builds and runs a benchmark.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let root = root();
+    eprintln!("building labd, labctl and the benchmarks with optimisation");
     cargo(&root, &["build", "--release", "--quiet", "--package", "labd", "--package", "labctl"])?;
     cargo(&root, &["build", "--release", "--quiet", "--package", "lab-bench"])?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);

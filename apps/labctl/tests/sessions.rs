@@ -99,6 +99,14 @@ fn manual() -> anyhow::Result<()> {
     written.sort_unstable();
     known.sort_unstable();
     anyhow::ensure!(written == known, "docs/labctl.md: {written:?}, but labctl --help: {known:?}");
+    let told = Command::new(env!("CARGO_BIN_EXE_labctl")).arg("environment").output()?;
+    let told = String::from_utf8(told.stdout)?;
+    let (_, codes) = told.split_once("Exit codes:\n").context("the environment's page lists exit codes")?;
+    for line in codes.lines() {
+        let (code, meaning) = line.trim().split_once("  ").context("a code and its meaning")?;
+        let row = format!("| {code} | {meaning} |");
+        anyhow::ensure!(manual.contains(&row), "docs/labctl.md has no {row:?}");
+    }
     Ok(())
 }
 

@@ -1,7 +1,10 @@
 //! What permissions cost: one decision, and a list that holds only what may be seen beside the same list for who may see
 //! everything. In one process, without a network, where nothing else hides the difference.
 
-use crate::figures::{Row, ms, print};
+use crate::{
+    figures::{Row, ms, print},
+    process::Place,
+};
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use futures_util::future::try_join_all;
@@ -12,17 +15,13 @@ use lab_api_server::{ApiServer, Caller, Options as ServerOptions, RoleBased, enc
 use lab_kinds::Kind;
 use lab_store::{Embedded, Expect, Store, Write};
 use serde_json::{Value, json};
-use std::{hint::black_box, path::PathBuf, sync::Arc, time::Instant};
+use std::{hint::black_box, sync::Arc, time::Instant};
 
 /// How much to measure.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Where our programs lie; not needed here.
-    #[arg(long)]
-    programs: PathBuf,
-    /// Where the data go.
-    #[arg(long)]
-    directory: PathBuf,
+    #[command(flatten)]
+    place: Place,
     /// Servers that are listed.
     #[arg(long, default_value_t = 10_000)]
     servers: usize,
@@ -40,7 +39,7 @@ const TOGETHER: usize = 500;
 
 /// Runs everything and prints the report.
 pub async fn run(options: &Options) -> anyhow::Result<()> {
-    let directory = tempfile::tempdir_in(&options.directory)?;
+    let directory = tempfile::tempdir_in(&options.place.directory)?;
     let store: Arc<dyn Store> = Arc::new(Embedded::open(directory.path(), lab_store::Options::default())?);
     for objects in site(options)?.chunks(TOGETHER) {
         try_join_all(objects.iter().map(|write| store.write(write.clone()))).await?;

@@ -2,7 +2,7 @@
 
 use crate::{
     figures::{Row, ms, print},
-    process::{Process, free_address},
+    process::{Place, Process, free_address},
 };
 use anyhow::{Context, bail};
 use std::{
@@ -16,15 +16,14 @@ use std::{
 /// How much to measure.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Where our programs lie.
-    #[arg(long)]
-    programs: PathBuf,
-    /// Where the data go.
-    #[arg(long)]
-    directory: PathBuf,
+    #[command(flatten)]
+    place: Place,
     /// Runs of each command; the median is printed.
     #[arg(long, default_value_t = 21)]
     runs: usize,
+    /// Runs of each command whose processor time is counted; the mean is printed.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    processor_runs: u32,
     /// Servers that are listed.
     #[arg(long, default_value_t = 1000)]
     servers: usize,
@@ -35,26 +34,39 @@ pub struct Options {
 
 /// Runs everything and prints the report.
 pub async fn run(options: &Options) -> anyhow::Result<()> {
-    let directory = tempfile::tempdir_in(&options.directory)?;
+    let directory = tempfile::tempdir_in(&options.place.directory)?;
     let data = directory.path().join("labd");
     let kubeconfig = data.join("admin.kubeconfig");
-    let bench =
-        Bench { home: directory.path().into(), kubeconfig, labctl: options.programs.join("labctl"), options };
-    let mut command = Command::new(options.programs.join("labd"));
+    let bench = Bench {
+        home: directory.path().into(),
+        kubeconfig,
+        labctl: options.place.programs.join("labctl"),
+        options,
+    };
+    let mut command = Command::new(options.place.programs.join("labd"));
     command.args(["--listen", &free_address()?.to_string(), "--data-dir"]).arg(&data);
     let ready = async || bench.kubeconfig.is_file() && bench.ask(&bench.labctl, &["version"]).is_ok();
     let labd = Process::start(&mut command, &directory.path().join("labd.log"), ready).await?;
+    eprintln!("labd answers; entering {} servers", options.servers);
     bench.fill()?;
+    let table = bench.compare("get servers, table", &["get", "servers"])?;
     let rows = vec![
-        bench.compare("get servers, table", &["get", "servers"])?,
         bench.compare("get servers -o json", &["get", "servers", "-o", "json"])?,
         bench.compare("get server <one>", &["get", "server", "server-7"])?,
         bench.compare("--help", &["--help"])?,
         bench.processor("get servers, processor time", &["get", "servers"])?,
-        bench.processor("--help, processor time", &["--help"])?,
     ];
+    let help = bench.processor("--help, processor time", &["--help"])?;
     println!("{} servers, {} runs", options.servers, options.runs);
-    print("kubectl", &rows);
+    let wanted = [
+        format!(
+            "get servers is {:.1} times as fast as kubectl (wanted: 5)",
+            table.ratio().unwrap_or_default()
+        ),
+        format!("--help takes {:.1} ms of processor time (wanted: at most 5)", help.ours()),
+    ];
+    print("kubectl", &[vec![table], rows, vec![help]].concat());
+    println!("\n{}", wanted.join("\n"));
     labd.stop()
 }
 
@@ -103,6 +115,7 @@ impl Bench<'_> {
     /// Both in turns, so that whatever else the machine does meets both. The first run, which fills kubectl's cache of
     /// discovery, does not count.
     fn compare(&self, what: &str, arguments: &[&str]) -> anyhow::Result<Row> {
+        eprintln!("{what}: {} runs of each", self.options.runs);
         let (mut ours, mut theirs) = (vec![], vec![]);
         for run in 0..=self.options.runs {
             let our_time = self.ask(&self.labctl, arguments)?;
@@ -117,13 +130,14 @@ impl Bench<'_> {
 
     /// The mean processor time of a run. The kernel counts it in ticks of 10 ms, so only the sum of many runs says much.
     fn processor(&self, what: &str, arguments: &[&str]) -> anyhow::Result<Row> {
+        eprintln!("{what}: {} runs of each", self.options.processor_runs);
         let of = |program: &Path| -> anyhow::Result<f64> {
-            let runs = self.options.runs.max(50);
+            let runs = self.options.processor_runs;
             let before = children_ticks()?;
             for _ in 0..runs {
                 self.ask(program, arguments)?;
             }
-            Ok((children_ticks()? - before) as f64 * 10.0 / runs as f64)
+            Ok((children_ticks()? - before) as f64 * 10.0 / f64::from(runs))
         };
         Ok(Row::cost(what, "ms", &[of(&self.labctl)?], &[of(&self.options.kubectl)?]))
     }

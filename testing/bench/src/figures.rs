@@ -21,6 +21,7 @@ pub fn ms(duration: Duration) -> f64 {
 }
 
 /// One line of the report.
+#[derive(Clone)]
 pub struct Row {
     what: String,
     unit: &'static str,
@@ -40,6 +41,16 @@ impl Row {
         Self::new(what.into(), unit, ours, peer, false)
     }
 
+    /// Our figure.
+    pub fn ours(&self) -> f64 {
+        self.ours
+    }
+
+    /// How many times better ours is than the peer's.
+    pub fn ratio(&self) -> Option<f64> {
+        self.peer.map(|peer| if self.more_is_better { self.ours / peer } else { peer / self.ours })
+    }
+
     fn new(what: String, unit: &'static str, ours: &[f64], peer: &[f64], more_is_better: bool) -> Self {
         let peer = (!peer.is_empty()).then(|| median(peer));
         Self { what, unit, ours: median(ours), peer, more_is_better }
@@ -52,10 +63,7 @@ pub fn print(peer: &str, rows: &[Row]) {
     for row in rows {
         let what = format!("{} ({})", row.what, row.unit);
         let peer = row.peer.map_or("-".into(), round);
-        let ratio = row.peer.map_or("-".into(), |p| {
-            let ratio = if row.more_is_better { row.ours / p } else { p / row.ours };
-            format!("{ratio:.2}")
-        });
+        let ratio = row.ratio().map_or("-".into(), |ratio| format!("{ratio:.2}"));
         println!("{what:46} {:>12} {peer:>12} {ratio:>8}", round(row.ours));
     }
 }

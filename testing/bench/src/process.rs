@@ -4,10 +4,21 @@ use anyhow::{Context, bail};
 use std::{
     fs::{self, File},
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
+
+/// Where a benchmark finds what it needs, as `cargo xtask bench` says it.
+#[derive(clap::Args)]
+pub struct Place {
+    /// Where our programs lie.
+    #[arg(long)]
+    pub programs: PathBuf,
+    /// Where the data go; on the disk to be measured.
+    #[arg(long)]
+    pub directory: PathBuf,
+}
 
 /// A running program; killed when dropped.
 pub struct Process {

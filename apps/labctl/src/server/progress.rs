@@ -220,7 +220,7 @@ fn table(servers: &[Machine<'_>], now: Timestamp) -> String {
         let status = &server.status;
         let stage = current(server);
         let since = stage.and_then(|s| s.started).map(|t| human_duration(now.duration_since(t.0)));
-        let ends = status.expected_end.map(|t| format!("in {}", human_duration(t.0.duration_since(now))));
+        let ends = status.expected_end.map(|end| ending(end.0, now));
         let message = stage.and_then(|s| s.message.clone()).or_else(|| status.message.clone());
         let dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
         columns.row(vec![
@@ -234,6 +234,16 @@ fn table(servers: &[Machine<'_>], now: Timestamp) -> String {
         ]);
     }
     columns.render(output::coloured())
+}
+
+/// `in 5m`, or `3m late`.
+fn ending(expected: Timestamp, now: Timestamp) -> String {
+    let left = expected.duration_since(now);
+    if left.is_negative() {
+        format!("{} late", human_duration(left.abs()))
+    } else {
+        format!("in {}", human_duration(left))
+    }
 }
 
 /// `█████░░░░░  50%`.
@@ -287,6 +297,8 @@ mod tests {
         let text = table(&[(&name, Some(&s))], Timestamp::from_second(1090).unwrap());
         let row = text.lines().nth(1).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(row, "a Installing write ████░░░░░░ 47% 90s - -");
+        let at = |second| Timestamp::from_second(second).unwrap();
+        assert_eq!((ending(at(400), at(100)), ending(at(100), at(400))), ("in 5m".into(), "5m late".into()));
     }
 
     #[test]

@@ -91,12 +91,36 @@ async fn examine(globals: &Globals) -> Vec<Finding> {
             return findings;
         }
     };
-    let reached = reach(&session.client, &mut findings).await;
-    if reached {
-        bastions(&session, &mut findings).await;
-        servers(&session, &mut findings).await;
+    if let Some(version) = reach(&session.client, &mut findings).await {
+        let mut others = vec![("labctl".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
+        others.extend(versions_of(&bastions(&session, &mut findings).await, "/status/version"));
+        others.extend(versions_of(&servers(&session, &mut findings).await, "/status/agent/version"));
+        findings.push(versions(&version, &others));
     }
     findings
+}
+
+/// Objects' names, with the version that each says it has.
+fn versions_of(objects: &[Json], pointer: &str) -> Vec<(String, String)> {
+    let text = |object: &Json, pointer: &str| Some(object.pointer(pointer)?.as_str()?.to_owned());
+    let named = objects.iter().filter_map(|o| Some((text(o, "/metadata/name")?, text(o, pointer)?)));
+    named.filter(|(_, version)| !version.is_empty()).collect()
+}
+
+/// Whether all have the server's version.
+fn versions(server: &str, others: &[(String, String)]) -> Finding {
+    // The server's is `v1.33.0+lab-0.1.0`: what it speaks, and its own.
+    let server = server.split_once("+lab-").map_or(server, |(_, own)| own);
+    let different: Vec<String> = others
+        .iter()
+        .filter(|(_, version)| version != server)
+        .map(|(name, version)| format!("{name} has {version}"))
+        .collect();
+    if different.is_empty() {
+        return Finding::good("versions", format!("all have {server}"));
+    }
+    let advice = "bring all to one version, the server first";
+    Finding::doubtful("versions", format!("the server has {server}; {}", different.join(", ")), advice)
 }
 
 /// How long our own certificate is still good.
@@ -118,8 +142,8 @@ fn own_certificate(connection: &Connection) -> Option<Finding> {
     })
 }
 
-/// Asks for the version, and looks at the clock in the answer's head.
-async fn reach(client: &Client, findings: &mut Vec<Finding>) -> bool {
+/// Asks for the version, which it yields, and looks at the clock in the answer's head.
+async fn reach(client: &Client, findings: &mut Vec<Finding>) -> Option<String> {
     let mut request = http::Request::new(Bytes::new());
     *request.uri_mut() = http::Uri::from_static("/version");
     let before = Timestamp::now();
@@ -128,24 +152,25 @@ async fn reach(client: &Client, findings: &mut Vec<Finding>) -> bool {
         Err(error) => {
             let about = if matches!(error, Error::Transport { .. }) { "server" } else { "credentials" };
             findings.push(Finding::failed(about, error.into()));
-            return false;
+            return None;
         }
     };
     let took = Timestamp::now().duration_since(before);
     let date =
         response.headers().get(http::header::DATE).and_then(|d| d.to_str().ok()).map(ToOwned::to_owned);
     let body = client.collect("read /version", response.into_body()).await.unwrap_or_default();
-    match serde_json::from_slice::<ServerVersion>(&body) {
+    let version = match serde_json::from_slice::<ServerVersion>(&body) {
         Ok(version) => {
             let found = format!("{} answers in {} ms", version.git_version, took.as_millis());
             findings.push(Finding::good("server", found));
+            version.git_version
         }
         Err(_) => {
             let advice = "something else answers there: check the address and port";
             findings.push(Finding::bad("server", "its answer is not a version", advice));
-            return false;
+            return None;
         }
-    }
+    };
     let theirs = date.and_then(|d| jiff::fmt::rfc2822::parse(&d).ok()).map(|z| z.timestamp());
     if let Some(theirs) = theirs {
         let skew = theirs.duration_since(before).as_secs();
@@ -157,7 +182,7 @@ async fn reach(client: &Client, findings: &mut Vec<Finding>) -> bool {
             Finding::doubtful("clocks", found, "set both by NTP: certificates and tokens depend on the time")
         });
     }
-    true
+    Some(version)
 }
 
 async fn list(session: &Session, name: &str) -> Outcome<Vec<Json>> {
@@ -165,26 +190,37 @@ async fn list(session: &Session, name: &str) -> Outcome<Vec<Json>> {
     Ok(target.api_everywhere(session).list_all(&ListParams::default()).await?.items)
 }
 
-async fn bastions(session: &Session, findings: &mut Vec<Finding>) {
+async fn bastions(session: &Session, findings: &mut Vec<Finding>) -> Vec<Json> {
     let found = match list(session, "bastions").await {
         Ok(found) => found,
-        Err(failure) => return findings.push(Finding::failed("bastions", failure)),
+        Err(failure) => {
+            findings.push(Finding::failed("bastions", failure));
+            return Vec::new();
+        }
     };
     if found.is_empty() {
         let advice = "machines cannot boot from the network; start a bastion at the site";
-        return findings.push(Finding::doubtful("bastions", "none has joined", advice));
+        findings.push(Finding::doubtful("bastions", "none has joined", advice));
+        return found;
     }
     let now = Time(Timestamp::now());
-    for bastion in found {
+    for bastion in &found {
         let text = |pointer: &str| bastion.pointer(pointer).and_then(Json::as_str).unwrap_or_default();
         let name = text("/metadata/name");
-        let since = text("/status/since").parse().map(|t| age(Time(t), now)).unwrap_or_else(|_| "?".into());
-        if bastion.pointer("/status/online") == Some(&Json::Bool(true)) {
-            findings.push(Finding::good("bastion", format!("{name} is online for {since}")));
-        } else {
-            let advice = "its machines keep what was approved; check its power, network and log";
-            findings.push(Finding::bad("bastion", format!("{name} is offline for {since}"), advice));
-        }
+        let since = text("/status/since").parse().map(|t| format!(" for {}", age(Time(t), now)));
+        let online = bastion.pointer("/status/online").and_then(Json::as_bool);
+        let state = |word: &str| format!("{name} is {word}{}", since.as_deref().unwrap_or_default());
+        findings.push(match online {
+            Some(true) => Finding::good("bastion", state("online")),
+            Some(false) => {
+                let advice = "its machines keep what was approved; check its power, network and log";
+                Finding::bad("bastion", state("offline"), advice)
+            }
+            None => {
+                let advice = "start it at its site; its machines cannot boot from the network until then";
+                Finding::doubtful("bastion", format!("{name} was never online"), advice)
+            }
+        });
         if let Some(end) = text("/status/certificateExpires").parse::<Timestamp>().ok().map(Time) {
             let left = end.0.duration_since(now.0);
             if left.as_hours() < 24 {
@@ -194,12 +230,16 @@ async fn bastions(session: &Session, findings: &mut Vec<Finding>) {
             }
         }
     }
+    found
 }
 
-async fn servers(session: &Session, findings: &mut Vec<Finding>) {
+async fn servers(session: &Session, findings: &mut Vec<Finding>) -> Vec<Json> {
     let found = match list(session, "servers").await {
         Ok(found) => found,
-        Err(failure) => return findings.push(Finding::failed("servers", failure)),
+        Err(failure) => {
+            findings.push(Finding::failed("servers", failure));
+            return Vec::new();
+        }
     };
     let in_phase = |phase: &str| {
         let of_phase = |s: &&Json| s.pointer("/status/phase").and_then(Json::as_str) == Some(phase);
@@ -228,5 +268,21 @@ async fn servers(session: &Session, findings: &mut Vec<Finding>) {
             let found = format!("{what}: {names}");
             findings.push(Finding { state, about: "servers", found, advice: advice.into() });
         }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_that_differ_are_named() {
+        let check = |others: &[(&str, &str)], expected: &str| {
+            let others: Vec<_> = others.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+            assert_eq!(versions("v1.33.0+lab-0.2.0", &others).found, expected);
+        };
+        check(&[("labctl", "0.2.0"), ("home-1", "0.2.0")], "all have 0.2.0");
+        check(&[("labctl", "0.1.0"), ("home-1", "0.2.0")], "the server has 0.2.0; labctl has 0.1.0");
     }
 }

@@ -4,23 +4,19 @@
 mod etcd;
 mod labd;
 
-use crate::figures::{Row, median, ms, percentile, print};
-use anyhow::Context;
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant},
+use crate::{
+    figures::{Row, median, ms, percentile, print},
+    process::Place,
 };
+use anyhow::Context;
+use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 /// How much to measure.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Where our programs lie.
-    #[arg(long)]
-    programs: PathBuf,
-    /// Where the data go; on the disk to be measured.
-    #[arg(long)]
-    directory: PathBuf,
+    #[command(flatten)]
+    place: Place,
     /// Runs of each figure; the median is printed.
     #[arg(long, default_value_t = 3)]
     runs: usize,
@@ -86,8 +82,8 @@ async fn writes(options: &Options, rows: &mut Vec<Row>) -> anyhow::Result<()> {
         let (mut ours, mut theirs, mut our_tail, mut their_tail) = (vec![], vec![], vec![], vec![]);
         for run in 0..options.runs {
             eprintln!("writes: {clients} clients, run {} of {}", run + 1, options.runs);
-            let directory = tempfile::tempdir_in(&options.directory)?;
-            let labd = labd::start(&options.programs.join("labd"), directory.path()).await?;
+            let directory = tempfile::tempdir_in(&options.place.directory)?;
+            let labd = labd::start(&options.place.programs.join("labd"), directory.path()).await?;
             let (rate, tail) = load(&labd.peer, clients, options.seconds).await?;
             ours.push(rate);
             our_tail.push(tail);
@@ -148,12 +144,12 @@ async fn fill<P: Peer>(peer: &P, count: usize) -> anyhow::Result<()> {
 
 async fn lists(options: &Options, rows: &mut Vec<Row>) -> anyhow::Result<()> {
     eprintln!("lists: 10,000 objects");
-    let directory = tempfile::tempdir_in(&options.directory)?;
+    let directory = tempfile::tempdir_in(&options.place.directory)?;
     let etcd = etcd::start(directory.path()).await?;
     fill(&etcd.peer, 10_000).await?;
     let (their_rate, their_speed) = list(&etcd.peer, options, false).await?;
     drop(etcd);
-    let labd = labd::start(&options.programs.join("labd"), directory.path()).await?;
+    let labd = labd::start(&options.place.programs.join("labd"), directory.path()).await?;
     fill(&labd.peer, 10_000).await?;
     let (rate, speed) = list(&labd.peer, options, false).await?;
     let (table_rate, table_speed) = list(&labd.peer, options, true).await?;
@@ -182,13 +178,13 @@ async fn list<P: Peer>(peer: &P, options: &Options, table: bool) -> anyhow::Resu
 }
 
 async fn watches(options: &Options, rows: &mut Vec<Row>) -> anyhow::Result<()> {
-    let directory = tempfile::tempdir_in(&options.directory)?;
+    let directory = tempfile::tempdir_in(&options.place.directory)?;
     eprintln!("watches: 1,000 on etcd");
     let etcd = etcd::start(directory.path()).await?;
     let theirs = fan_out(&etcd.peer, 1_000, 20 * options.runs).await?;
     drop(etcd);
     eprintln!("watches: 1,000 on labd");
-    let labd = labd::start(&options.programs.join("labd"), directory.path()).await?;
+    let labd = labd::start(&options.place.programs.join("labd"), directory.path()).await?;
     let ours = fan_out(&labd.peer, 1_000, 20 * options.runs).await?;
     let resident = labd.process.resident()?;
     for (name, percent) in [("p50", 50.0), ("p99", 99.0)] {
@@ -227,14 +223,14 @@ async fn fan_out<P: Peer>(peer: &P, watchers: usize, writes: usize) -> anyhow::R
 }
 
 async fn start(options: &Options, rows: &mut Vec<Row>) -> anyhow::Result<()> {
-    let directory = tempfile::tempdir_in(&options.directory)?;
+    let directory = tempfile::tempdir_in(&options.place.directory)?;
     let path = directory.path();
     let (mut empty, mut empty_memory) = (vec![], vec![]);
     let (mut their_empty, mut their_empty_memory) = (vec![], vec![]);
     for run in 0..options.runs {
         eprintln!("start: empty, run {} of {}", run + 1, options.runs);
-        let fresh = tempfile::tempdir_in(&options.directory)?;
-        let labd = labd::start(&options.programs.join("labd"), fresh.path()).await?;
+        let fresh = tempfile::tempdir_in(&options.place.directory)?;
+        let labd = labd::start(&options.place.programs.join("labd"), fresh.path()).await?;
         tokio::time::sleep(Duration::from_secs(1)).await;
         empty.push(ms(labd.process.ready_after));
         empty_memory.push(labd.process.resident()?);
@@ -246,7 +242,7 @@ async fn start(options: &Options, rows: &mut Vec<Row>) -> anyhow::Result<()> {
     rows.push(Row::cost("start to ready, empty", "ms", &empty, &their_empty));
     rows.push(Row::cost("resident memory, empty", "MiB", &empty_memory, &their_empty_memory));
     eprintln!("start: filling both with {} objects", options.objects);
-    let labd = labd::start(&options.programs.join("labd"), path).await?;
+    let labd = labd::start(&options.place.programs.join("labd"), path).await?;
     fill(&labd.peer, options.objects).await?;
     labd.process.stop()?;
     let etcd = etcd::start(path).await?;
@@ -255,7 +251,7 @@ async fn start(options: &Options, rows: &mut Vec<Row>) -> anyhow::Result<()> {
     let (mut full, mut full_memory, mut their_full, mut their_full_memory) = (vec![], vec![], vec![], vec![]);
     for run in 0..options.runs {
         eprintln!("start: {} objects, run {} of {}", options.objects, run + 1, options.runs);
-        let labd = labd::start(&options.programs.join("labd"), path).await?;
+        let labd = labd::start(&options.place.programs.join("labd"), path).await?;
         tokio::time::sleep(Duration::from_secs(1)).await;
         full.push(ms(labd.process.ready_after));
         full_memory.push(labd.process.resident()?);
