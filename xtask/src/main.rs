@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
 
+mod artefacts;
 mod bench;
 mod laws;
 mod licences;
@@ -33,6 +34,8 @@ enum Chore {
     Package(package::Options),
     /// Install the system packages that building and testing need.
     Packages(packages::Options),
+    /// Make what a site serves to machines: `artefacts discovery`, `artefacts debian-13`.
+    Artefacts(artefacts::Options),
     /// Make the field tables for protobuf bodies anew from Kubernetes' Go types.
     WireFields(wire_fields::Options),
 }
@@ -45,6 +48,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Licences => licences::run(&root()),
         Chore::Package(options) => package::run(&options),
         Chore::Packages(options) => packages::install(&root(), &options),
+        Chore::Artefacts(options) => artefacts::run(&root(), &options),
         Chore::WireFields(options) => wire_fields::run(&root(), &options),
     }
 }

@@ -75,6 +75,8 @@ pub struct Hands<'a> {
     run: &'a dyn Run,
     /// Devices that may be opened for writing, by path.
     writable: BTreeSet<PathBuf>,
+    /// The disk whose boot sectors, and nothing else of it, may be written.
+    boot_sectors: Option<PathBuf>,
     /// The folder below which the new system is mounted.
     target: PathBuf,
 }
@@ -86,7 +88,12 @@ impl<'a> Hands<'a> {
         writable: impl IntoIterator<Item = PathBuf>,
         target: impl Into<PathBuf>,
     ) -> Self {
-        Self { run, writable: writable.into_iter().collect(), target: target.into() }
+        Self { run, writable: writable.into_iter().collect(), boot_sectors: None, target: target.into() }
+    }
+
+    /// The same, also putting a boot loader into the boot sectors of this disk.
+    pub fn writing_boot_sectors_of(self, disk: Option<PathBuf>) -> Self {
+        Self { boot_sectors: disk, ..self }
     }
 
     /// The folder below which the new system is mounted.

@@ -6,4 +6,7 @@
 
 pub mod command;
 pub mod hands;
+pub mod modules;
+pub mod network;
 pub mod observe;
+pub mod start;

@@ -2,6 +2,7 @@
 //!
 //! [`packet`] reads requests and writes answers, [`socket`] moves them, [`mod@listen`] ties the two to whoever decides.
 
+pub mod client;
 pub mod listen;
 pub mod packet;
 mod route;

@@ -27,7 +27,9 @@ impl Hands<'_> {
     /// # Errors
     /// The disk or partition (`on`) is not to be written to, or GRUB cannot be installed.
     pub fn boot_loader(&self, firmware: FirmwareType, on: &Path, efi: &str) -> Result<(), HandsError> {
-        self.may_write(on)?;
+        if firmware == FirmwareType::Uefi || self.boot_sectors.as_deref() != Some(on) {
+            self.may_write(on)?;
+        }
         self.remove_strange_kernels()?;
         match firmware {
             FirmwareType::Bios => {

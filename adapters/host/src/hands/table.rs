@@ -85,6 +85,14 @@ impl Hands<'_> {
         Ok(Probe::new(self.run, disk).contents(sector_bytes)? == Default::default())
     }
 
+    /// The identifier of a disk's partition table; empty where there is none.
+    ///
+    /// # Errors
+    /// The disk cannot be read.
+    pub fn table_uuid(&self, disk: &Path, sector_bytes: i32) -> Result<String, HandsError> {
+        Ok(Probe::new(self.run, disk).contents(sector_bytes)?.uuid)
+    }
+
     /// The identifier of what stands on a device; empty where nothing is known.
     ///
     /// # Errors

@@ -1,0 +1,173 @@
+//! The first program of the discovery ramdisk: it must never end, as the kernel would stop the machine.
+
+use crate::bastion::Bastion;
+use crate::kernel_arguments::{self, KernelArguments};
+use crate::{network, observe};
+use lab_host::command::Processes;
+use lab_host::modules::Modules;
+use lab_host::start;
+use lab_kinds::metal::server::hardware::FirmwareType;
+use lab_node::install::{Machine, carry_out};
+use lab_wire::site::{Discovery, Installation, Orders};
+use std::{
+    fs, panic, thread,
+    time::{Duration, Instant},
+};
+
+/// Modules that no hardware asks for: file systems and what they are made of.
+const ALWAYS: [&str; 12] = [
+    "crc32c_generic",
+    "crc32c_intel",
+    "dm_mod",
+    "xfs",
+    "ext4",
+    "vfat",
+    "nls_cp437",
+    "nls_ascii",
+    "nls_iso8859_1",
+    "efivarfs",
+    "ipmi_devintf",
+    "sd_mod",
+];
+
+/// How long a machine that failed stands still, so that a person can read its console, before it starts again.
+const STAND_STILL: Duration = Duration::from_secs(120);
+
+/// Does what a boot is for, for ever.
+pub fn run() -> ! {
+    let failed = panic::catch_unwind(|| {
+        if let Err(error) = boot() {
+            say(&format!("failed: {error:#}"));
+        }
+    });
+    if failed.is_err() {
+        say("failed: see above");
+    }
+    say(&format!("restarting in {} s", STAND_STILL.as_secs()));
+    thread::sleep(STAND_STILL);
+    loop {
+        say(&format!("cannot restart: {}", start::restart()));
+        thread::sleep(STAND_STILL);
+    }
+}
+
+/// A line on the console, with the seconds since the kernel started.
+fn say(text: &str) {
+    let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
+    let seconds = uptime.split('.').next().unwrap_or_default().to_owned();
+    for line in text.lines() {
+        println!("lab-agent [{seconds:>4}] {line}");
+    }
+}
+
+fn boot() -> anyhow::Result<()> {
+    start::mount_kernel_file_systems()?;
+    // The kernel's own messages would stand between ours.
+    let _ = fs::write("/proc/sys/kernel/printk", "4");
+    tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_ansi(false).init();
+    say(&format!(
+        "Lab {} on Linux {}",
+        env!("CARGO_PKG_VERSION"),
+        rustix::system::uname().release().to_string_lossy()
+    ));
+    let modules = Modules::of_running_kernel();
+    let refused = modules.load_for_hardware();
+    let always = ALWAYS.iter().filter_map(|name| modules.load(name).err());
+    always.chain(refused).for_each(|error| say(&format!("{error}")));
+    if let Err(error) = start::mount_firmware_variables() {
+        say(&format!("the firmware's variables cannot be mounted: {error}"));
+    }
+    settle();
+    let arguments = kernel_arguments::parse(&fs::read_to_string("/proc/cmdline")?);
+    network::configure(&arguments, &say)?;
+    match (&arguments.site, &arguments.token) {
+        (Some(site), Some(token)) => serve(&arguments, &Bastion::new(site, token)),
+        (None, _) => anyhow::bail!("the kernel argument lab.site names no bastion"),
+        (_, None) => {
+            anyhow::bail!("the kernel argument lab.token is missing, by which the bastion knows this boot")
+        }
+    }
+}
+
+/// Disks appear a while after their controller's module was loaded: waits until none has appeared for a second.
+fn settle() {
+    let count = || fs::read_dir("/sys/block").map(|entries| entries.count()).unwrap_or_default();
+    let end = Instant::now() + Duration::from_secs(20);
+    let (mut before, mut since) = (count(), Instant::now());
+    while since.elapsed() < Duration::from_secs(1) && Instant::now() < end {
+        thread::sleep(Duration::from_millis(100));
+        let now = count();
+        if now != before {
+            (before, since) = (now, Instant::now());
+        }
+    }
+}
+
+/// Reports, and does what the bastion says, until it says to end.
+fn serve(arguments: &KernelArguments, bastion: &Bastion) -> anyhow::Result<()> {
+    let mut found = look(arguments);
+    let mut report = true;
+    let mut waited = String::new();
+    loop {
+        let orders = if report { bastion.report(&found) } else { bastion.orders() };
+        match orders {
+            Ok(Orders::Wait { seconds, why }) => {
+                report = false;
+                if why != waited {
+                    say(&format!("waiting: {why}"));
+                    waited = why;
+                }
+                thread::sleep(Duration::from_secs(seconds.clamp(1, 600).into()));
+            }
+            Ok(Orders::Discover) => {
+                found = look(arguments);
+                report = true;
+            }
+            Ok(Orders::Install(installation)) => {
+                install(&installation, &found, bastion);
+                found = look(arguments);
+                report = true;
+            }
+            Ok(Orders::Reboot) => {
+                say("restarting, as told");
+                anyhow::bail!("the machine cannot restart: {}", start::restart());
+            }
+            Ok(Orders::PowerOff) => {
+                say("switching off, as told");
+                anyhow::bail!("the machine cannot be switched off: {}", start::power_off());
+            }
+            Err(error) => {
+                say(&format!("{error}; trying again"));
+                report = true;
+                thread::sleep(Duration::from_secs(5));
+            }
+        }
+    }
+}
+
+fn look(arguments: &KernelArguments) -> Discovery {
+    let found = observe::discovery(arguments.nic);
+    say(&observe::summary(&found));
+    found
+}
+
+/// Carries out a plan. How it ended is told by its progress; the bastion then says what comes next.
+fn install(installation: &Installation, found: &Discovery, bastion: &Bastion) {
+    let plan = installation.plan.hash.as_deref().unwrap_or_default();
+    say(&format!("installing {}, plan {plan}", installation.plan.operating_system));
+    let machine = Machine {
+        run: &Processes,
+        firmware: found.hardware.firmware.kind.unwrap_or(FirmwareType::Bios),
+        uuid: found.uuid.clone(),
+        target: "/mnt/target".into(),
+    };
+    let site = bastion.site(installation, &say);
+    match carry_out(installation, &machine, &site) {
+        Ok(()) => say("installed"),
+        Err(error) => {
+            say(&error.sentence());
+            // Whatever failed does not get better at once.
+            thread::sleep(Duration::from_secs(30));
+        }
+    }
+}
