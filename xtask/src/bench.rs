@@ -1,8 +1,8 @@
 //! `cargo xtask bench <name>`: builds the real programs with optimisation and measures them beside a peer.
 
-use crate::root;
+use crate::{cargo, root, target};
 use anyhow::{Context, bail};
-use std::{fs, path::Path, process::Command};
+use std::{fs, process::Command};
 
 /// What to measure.
 #[derive(clap::Args)]
@@ -19,9 +19,9 @@ pub struct Options {
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let root = root();
     eprintln!("building labd, labctl and the benchmarks with optimisation");
-    cargo(&root, &["build", "--release", "--quiet", "--package", "labd", "--package", "labctl"])?;
-    cargo(&root, &["build", "--release", "--quiet", "--package", "lab-bench"])?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
+    cargo(&root, &["build", "--release", "--quiet", "--package", "labd", "--package", "labctl"], &[])?;
+    cargo(&root, &["build", "--release", "--quiet", "--package", "lab-bench"], &[])?;
+    let target = target(&root);
     let directory = target.join("bench");
     fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
     let programs = target.join("release");
@@ -36,15 +36,6 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         .context("starting the benchmark")?;
     if !status.success() {
         bail!("the benchmark {} failed", options.name);
-    }
-    Ok(())
-}
-
-fn cargo(root: &Path, arguments: &[&str]) -> anyhow::Result<()> {
-    let status = Command::new(env!("CARGO")).current_dir(root).args(arguments).status();
-    let status = status.with_context(|| format!("starting cargo {}", arguments.join(" ")))?;
-    if !status.success() {
-        bail!("cargo {} failed", arguments.join(" "));
     }
     Ok(())
 }

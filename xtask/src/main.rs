@@ -1,7 +1,11 @@
 //! The repository's own chores: `cargo xtask <chore>`.
 
+use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 mod artefacts;
 mod bench;
@@ -56,6 +60,21 @@ fn main() -> anyhow::Result<()> {
 /// The repository's root: the parent of this crate.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository").to_path_buf()
+}
+
+/// Where cargo puts what it builds.
+fn target(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
+}
+
+/// Runs cargo in the repository with these arguments and variables of the environment.
+fn cargo<S: AsRef<str>>(root: &Path, arguments: &[S], variables: &[(&str, &str)]) -> anyhow::Result<()> {
+    let arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
+    let mut command = Command::new(env!("CARGO"));
+    let status = command.current_dir(root).args(&arguments).envs(variables.iter().copied()).status();
+    let status = status.with_context(|| format!("starting cargo {}", arguments.join(" ")))?;
+    ensure!(status.success(), "cargo {} failed", arguments.join(" "));
+    Ok(())
 }
 
 #[cfg(test)]

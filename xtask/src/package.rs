@@ -1,11 +1,8 @@
 //! `cargo xtask package`: DEB and RPM packages of the programs, and statically linked ones, in `target/package`.
 
-use crate::root;
-use anyhow::{Context, bail};
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use crate::{cargo, root, target};
+use anyhow::Context;
+use std::{path::PathBuf, process::Command};
 
 /// What to make.
 #[derive(clap::Args)]
@@ -21,7 +18,7 @@ const PROGRAMS: [&str; 4] = ["--package", "labctl", "--package", "labd"];
 /// Builds the programs with optimisation and packs them.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let root = root();
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let target = target(&root);
     cargo(&root, &[&["build", "--release", "--quiet"], PROGRAMS.as_slice()].concat(), &[])?;
     let mut arguments: Vec<String> =
         ["run", "--quiet", "--release", "--package", "lab-package", "--"].map(Into::into).into();
@@ -46,15 +43,4 @@ fn host() -> anyhow::Result<String> {
     let text = String::from_utf8_lossy(&output.stdout);
     let host = text.lines().find_map(|line| line.strip_prefix("host: "));
     Ok(host.context("rustc -vV names the host")?.to_owned())
-}
-
-fn cargo<S: AsRef<str>>(root: &Path, arguments: &[S], variables: &[(&str, &str)]) -> anyhow::Result<()> {
-    let arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
-    let mut command = Command::new(env!("CARGO"));
-    let status = command.current_dir(root).args(&arguments).envs(variables.iter().copied()).status();
-    let status = status.with_context(|| format!("starting cargo {}", arguments.join(" ")))?;
-    if !status.success() {
-        bail!("cargo {} failed", arguments.join(" "));
-    }
-    Ok(())
 }

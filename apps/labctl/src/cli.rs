@@ -165,10 +165,14 @@ mod tests {
 
     #[test]
     fn every_command_shows_an_example() {
-        for command in Cli::command().get_subcommands().filter(|c| !c.is_hide_set()) {
-            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(help.contains("labctl "), "{} has no example", command.get_name());
-            assert!(command.get_about().is_some(), "{} says nothing of itself", command.get_name());
+        fn check(command: &clap::Command) {
+            for command in command.get_subcommands().filter(|c| !c.is_hide_set()) {
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.contains("labctl "), "{} has no example", command.get_name());
+                assert!(command.get_about().is_some(), "{} says nothing of itself", command.get_name());
+                check(command);
+            }
         }
+        check(&Cli::command());
     }
 }

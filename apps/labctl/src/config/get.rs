@@ -9,6 +9,10 @@ use lab_client::config::Sourced;
 
 /// Show the contexts, or one setting and where it comes from
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  labctl config get
+  labctl config get server --source")]
 pub struct Args {
     /// The setting: context, server, namespace
     #[arg(value_name = "SETTING", value_parser = ["context", "server", "namespace"])]

@@ -8,6 +8,10 @@ use crate::{
 
 /// Show which files are read
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  labctl config path
+  $EDITOR $(labctl config path)")]
 pub struct Args {}
 
 /// Runs the command.

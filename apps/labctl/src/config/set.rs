@@ -9,6 +9,11 @@ use crate::{
 
 /// Change a setting of the current context
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  labctl config set namespace team-a
+  labctl config set server https://labd.example:6443 --context lab
+  labctl config set tls-server-name ''               takes it away")]
 pub struct Args {
     /// The setting
     #[arg(value_name = "SETTING", value_parser = ["server", "namespace", "certificate-authority", "tls-server-name"])]

@@ -10,6 +10,9 @@ use crate::{
 
 /// Choose the context that is meant from now on
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  labctl config use-context lab")]
 pub struct Args {
     /// The context
     #[arg(value_name = "NAME", add = crate::complete::contexts())]
