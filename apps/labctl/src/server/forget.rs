@@ -5,7 +5,7 @@ use super::{
     describe::bytes,
 };
 use crate::{
-    failure::{Outcome, Several},
+    failure::{Exit, Failure, Outcome, Several},
     output,
     session::Session,
 };
@@ -43,6 +43,12 @@ pub async fn run(args: Args, session: &Session) -> Outcome {
 
 async fn one(args: &Args, session: &Session, server: &Server) -> Outcome<bool> {
     let called = chosen::called(server);
+    // Whoever wipes holds the object with a finalizer until that is done; without one it would be gone at once.
+    if args.wipe && server.metadata.finalizers.is_empty() {
+        let message = format!("{called}: nobody wipes disks yet, so it was not forgotten");
+        return Err(Failure::new(Exit::NotServed, message)
+            .with_hint("without --wipe it is forgotten, and what is on its disks stays"));
+    }
     if !args.manner.yes && !args.manner.dry_run {
         let disks = &server.status.disks;
         if args.wipe {
