@@ -2,6 +2,7 @@
 
 use crate::{
     body::Body,
+    heavy,
     negotiate::{self, JSON},
 };
 use bytes::Bytes;
@@ -48,14 +49,14 @@ pub(crate) fn encode(value: &impl Serialize) -> Bytes {
 /// Compresses a large answer for a client that takes gzip.
 pub(crate) fn compressed(headers: &HeaderMap, mut response: Response<Body>) -> Response<Body> {
     let Body::Whole(pieces) = response.body() else { return response };
-    let large = bytes::Buf::remaining(pieces) > negotiate::GZIP_THRESHOLD;
-    if !large
+    let size = bytes::Buf::remaining(pieces);
+    if size <= negotiate::GZIP_THRESHOLD
         || response.headers().contains_key(header::CONTENT_ENCODING)
         || !negotiate::accepts_gzip(headers)
     {
         return response;
     }
-    let small = negotiate::gzip(pieces.iter());
+    let small = heavy::apart(size / 1024, || negotiate::gzip(pieces.iter()));
     *response.body_mut() = small.into();
     response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     response.headers_mut().append(header::VARY, HeaderValue::from_static("accept-encoding"));

@@ -27,6 +27,7 @@ pub mod encode;
 mod fault;
 mod filter;
 pub mod health;
+mod heavy;
 pub mod key;
 mod log;
 mod mask;

@@ -7,7 +7,7 @@ use crate::{
     continuation::Continuation,
     fault,
     filter::Filter,
-    key,
+    heavy, key,
     negotiate::View,
     request::VersionMatch,
 };
@@ -66,7 +66,11 @@ impl Call<'_> {
         }
         let body = match view {
             View::Json => Body::from(splice(&info.kind.api_version(), &info.kind.kind, &meta, found.entries)),
-            _ => self.render(view)?.list(found.entries.iter().map(|entry| &entry.value[..]), &meta)?.into(),
+            _ => {
+                let render = self.render(view)?;
+                let objects = found.entries.iter().map(|entry| &entry.value[..]);
+                heavy::apart(found.entries.len(), || render.list(objects, &meta))?.into()
+            }
         };
         Ok(answer::compressed(self.headers, answer::with(StatusCode::OK, view.content_type(), body)))
     }
