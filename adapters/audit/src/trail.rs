@@ -58,7 +58,7 @@ pub struct Segment {
 /// A trail's figures.
 #[derive(Debug, Clone, Default)]
 pub struct Figures {
-    /// Entries appended since it was opened.
+    /// Entries appended and noted since it was opened.
     pub entries: u64,
     /// Writes, each with one sync.
     pub commits: u64,
@@ -117,6 +117,10 @@ impl Shared {
         }
         state.head = Head { sequence: end.sequence, hash: end.hash };
         state.set_unwritable(low.as_ref());
+    }
+
+    pub(crate) fn noted(&self, entries: u64) {
+        self.0.lock().counts.entries += entries;
     }
 
     pub(crate) fn wrote(&self, entries: usize, took: Duration, failure: Option<&Error>) {
@@ -232,6 +236,49 @@ impl Trail {
             return Err(Error::TooLong { bytes: members.len() });
         }
         self.ask(|answer| Request::Append { members, answer }).await
+    }
+
+    /// Keeps an entry in memory that somebody else keeps on disk until [`Trail::keep`] has made it durable here: it is written with the
+    /// next one that is appended, or once enough have gathered. Blocks while too many wait; not for async code.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`], [`Error::Closed`].
+    pub fn note(&self, members: Vec<u8>) -> Result<(), Error> {
+        if members.len() > MAX_ENTRY {
+            return Err(Error::TooLong { bytes: members.len() });
+        }
+        let requests = self.requests.read().clone().ok_or(Error::Closed)?;
+        requests.blocking_send(Request::Note { members }).map_err(|_| Error::Closed)
+    }
+
+    /// Makes everything noted so far durable. Blocks; not for async code.
+    ///
+    /// # Errors
+    /// [`Error::Unwritable`], [`Error::Closed`].
+    pub fn keep(&self) -> Result<(), Error> {
+        let requests = self.requests.read().clone().ok_or(Error::Closed)?;
+        let (answer, answered) = oneshot::channel();
+        requests.blocking_send(Request::Probe { answer }).map_err(|_| Error::Closed)?;
+        drop(requests);
+        answered.blocking_recv().map_err(|_| Error::Closed)?.map(|_| ())
+    }
+
+    /// What `judge` makes of the newest durable entry of which it makes anything. Blocks.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn newest<T>(&self, mut judge: impl FnMut(&[u8]) -> Option<T>) -> Result<Option<T>, Error> {
+        for segment in self.segments().into_iter().rev() {
+            let mut newest = None;
+            self.read(segment, |_, line| {
+                newest = judge(line).or(newest.take());
+                ControlFlow::Continue(())
+            })?;
+            if newest.is_some() {
+                return Ok(newest);
+            }
+        }
+        Ok(None)
     }
 
     /// Whether what is begun now can be recorded. Cheap: it says what the last write came to.

@@ -23,6 +23,8 @@ use tokio::sync::{mpsc::Receiver, oneshot};
 pub(crate) const RESERVE: u64 = 1 << 20;
 /// Bytes that are added to a segment at once.
 const STEP: usize = 1 << 20;
+/// Bytes of noted entries from which on they are written although nobody asks for it.
+const NOTED: usize = 256 << 10;
 /// What a line has besides its members.
 const AROUND: usize = 256;
 /// The name of a segment in the making; left over only by a crash.
@@ -37,7 +39,12 @@ pub(crate) enum Request {
         /// Where its sequence goes.
         answer: Answer,
     },
-    /// To find out whether it can write.
+    /// To keep an entry that somebody else keeps as well, until it is written along with others.
+    Note {
+        /// Its members.
+        members: Vec<u8>,
+    },
+    /// To write whatever is kept, and so to find out whether it can write.
     Probe {
         /// Where the answer goes; the sequence is the last entry's.
         answer: Answer,
@@ -95,7 +102,7 @@ impl Writer {
     /// Works until nobody can ask any more.
     pub fn run(mut self, mut requests: Receiver<Request>) {
         while let Some(first) = requests.blocking_recv() {
-            let (mut answers, mut probes) = (Vec::new(), Vec::new());
+            let (mut answers, mut probes, mut noted) = (Vec::new(), Vec::new(), 0);
             let mut bytes: usize = self.kept.iter().map(|entry| entry.members.len() + AROUND).sum();
             let mut next = Some(first);
             while let Some(request) = next {
@@ -106,6 +113,12 @@ impl Writer {
                         self.kept.push_back(Numbered { sequence, members });
                         answers.push((sequence, answer));
                     }
+                    Request::Note { members } => {
+                        bytes += members.len() + AROUND;
+                        let sequence = self.last() + 1;
+                        self.kept.push_back(Numbered { sequence, members });
+                        noted += 1;
+                    }
                     Request::Probe { answer } => probes.push((self.last(), answer)),
                 }
                 next = if bytes + segment::MAX_ENTRY + AROUND > MAX_UNSYNCED {
@@ -113,6 +126,10 @@ impl Writer {
                 } else {
                     requests.try_recv().ok()
                 };
+            }
+            self.shared.noted(noted);
+            if answers.is_empty() && probes.is_empty() && bytes < NOTED {
+                continue;
             }
             let entries = answers.len();
             let began = Instant::now();
@@ -238,8 +255,10 @@ impl Writer {
     }
 
     fn close(&mut self) {
-        if !self.kept.is_empty() {
-            tracing::error!(entries = self.kept.len(), "audit entries could not be written and are lost");
+        if !self.kept.is_empty()
+            && let Err(error) = self.write_kept()
+        {
+            tracing::error!(%error, entries = self.kept.len(), "audit entries could not be written and are lost");
         }
         if let Some(open) = &self.open {
             give_back_reserve(open);

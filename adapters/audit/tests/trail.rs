@@ -73,6 +73,47 @@ async fn entries_stay_in_order_over_segments_and_starts() {
     assert!(sizes < 60_000, "the reserve is given back: {sizes} bytes");
 }
 
+#[test]
+fn what_is_noted_is_written_with_the_next_that_has_to_be() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let trail = Trail::open(dir.path(), small()).expect("it opens");
+    let wait = |future| tokio::runtime::Runtime::new().expect("a runtime").block_on(future);
+    trail.note(members(1)).expect("it is kept");
+    trail.note(members(2)).expect("it is kept");
+    assert!(sequences(&trail).is_empty());
+    assert_eq!(wait(trail.append(members(3))).expect("it is written"), 3);
+    assert_eq!(sequences(&trail), [1, 2, 3]);
+    trail.note(members(4)).expect("it is kept");
+    trail.keep().expect("it is written");
+    assert_eq!((sequences(&trail), trail.figures().entries), (vec![1, 2, 3, 4], 4));
+    trail.note(members(5)).expect("it is kept");
+    trail.close();
+    let trail = Trail::open(dir.path(), small()).expect("it opens");
+    assert_eq!((sequences(&trail), verify(&trail).problems.len()), (vec![1, 2, 3, 4, 5], 0));
+    let even = |line: &[u8]| {
+        let number =
+            String::from_utf8_lossy(line).split_once("\"number\":")?.1.chars().next()?.to_digit(10)?;
+        (number % 2 == 0).then_some(number)
+    };
+    assert_eq!(trail.newest(even).expect("it is readable"), Some(4));
+    assert_eq!(trail.newest(|_| None::<u32>).expect("it is readable"), None);
+}
+
+#[test]
+fn many_noted_entries_are_written_unasked() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let trail = Trail::open(dir.path(), Options::default()).expect("it opens");
+    for number in 0..4000 {
+        trail.note(members(number)).expect("it is kept");
+    }
+    // What was noted comes to the writer in order: once the first is there, it wrote unasked.
+    let began = std::time::Instant::now();
+    while sequences(&trail).is_empty() {
+        assert!(began.elapsed().as_secs() < 20, "nothing was written");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
 #[tokio::test]
 async fn many_who_wait_share_a_write() {
     let dir = tempfile::tempdir().expect("a directory");
