@@ -2,6 +2,7 @@
 
 use crate::{Entry, Error, Event, Listing, Range, Revision, Write};
 use async_trait::async_trait;
+use bytes::Bytes;
 use std::sync::Arc;
 
 /// A store of keys and values with one global revision.
@@ -48,7 +49,12 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// [`Error::Conflict`] names the key's revision as of this write's place in the order. An update keeps `created`;
     /// a key that is created again after its deletion has a new one.
-    async fn write(&self, write: Write) -> Result<Entry, Error>;
+    async fn write(&self, write: Write) -> Result<Entry, Error> {
+        self.write_noted(write, None).await
+    }
+
+    /// The same, with a note for the store's taker of notes ([`crate::Notes`]): it is on disk exactly if the write is.
+    async fn write_noted(&self, write: Write, note: Option<Bytes>) -> Result<Entry, Error>;
 
     /// Watches all keys that begin with `prefix` (with an empty one all keys), from the first change after `after`.
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Box<dyn Watch>, Error>;

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use lab_store::backup::{self, BackupError, REVISION_GAP};
-use lab_store::{Change, Embedded, Entry, Error, Expect, Options, Range, Store, Value, Write};
+use lab_store::{
+    Change, Embedded, Entry, Error, Expect, Notes, Options, Range, Revision, Store, Value, Write,
+};
 use std::io::{Read, Write as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -123,6 +125,37 @@ async fn a_damaged_database_is_refused() {
     check_damaged(|bytes| bytes[..64].fill(0)).await;
     check_damaged(|bytes| bytes.truncate(bytes.len() / 2)).await;
     check_damaged(|bytes| *bytes = b"something else entirely".repeat(500)).await;
+}
+
+/// A taker of notes that cannot make anything durable.
+#[derive(Debug)]
+struct Forgetful;
+
+impl Notes for Forgetful {
+    fn take(&self, _: Revision, _: &[u8]) {}
+
+    fn keep(&self) -> Result<(), Error> {
+        Err(Error::Unwritable { why: "no ink".into() })
+    }
+}
+
+#[tokio::test]
+async fn no_note_is_forgotten_for_want_of_a_taker() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let options = Options { journal_bytes: 12 << 10, notes: Some(Arc::new(Forgetful)), ..Options::default() };
+    let store = Embedded::open(dir.path(), options).expect("opens");
+    let mut written = 0;
+    let refused = loop {
+        let value = Value { bytes: Bytes::from_static(b" x"), revision_at: Some(0) };
+        let write = Write { key: format!("t/{written}").into(), value: Some(value), expect: Expect::Absent };
+        match store.write_noted(write, Some(Bytes::from_static(b"note"))).await {
+            Ok(_) => written += 1,
+            Err(error) => break error,
+        }
+        assert!(written < 100, "the journal was written over");
+    };
+    assert!(refused.to_string().contains("no ink"), "{refused}");
+    assert_eq!(written, 3, "a block for each, and no room for a fourth");
 }
 
 #[tokio::test]

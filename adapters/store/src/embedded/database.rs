@@ -7,7 +7,7 @@ use super::recovery::{self, Expected};
 use super::state::State;
 use super::{Options, engine, journal};
 use crate::disk::Disk;
-use crate::{Error, Revision};
+use crate::{Error, Notes, Revision};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ pub(crate) struct Database {
     journal: Journal,
     /// What the journal holds and the engine does not.
     pending: Changes,
+    notes: Option<Arc<dyn Notes>>,
 }
 
 impl Database {
@@ -54,7 +55,10 @@ impl Database {
         for (revision, record) in &pending.puts {
             recall(*revision, record.clone())?;
         }
-        Ok((Self { engine, journal, pending }, state))
+        let notes = options.notes.clone();
+        let mut database = Self { engine, journal, pending, notes };
+        database.hand_over();
+        Ok((database, state))
     }
 
     /// Makes the files of a store that begins at a revision with these records. The engine's file comes last: without it
@@ -81,11 +85,12 @@ impl Database {
         epoch: u64,
         expected: Expected,
     ) -> Result<Self, Error> {
+        keep_notes(options.notes.as_deref())?;
         // Whatever the old journal holds or seems to hold belongs to an epoch that is over.
         let epoch = epoch + 1;
         let engine = recovery::recover(disk, options.cache_bytes, trouble, epoch, expected)?;
         let journal = Journal::renew(disk, options.journal_bytes, epoch).map_err(Error::unwritable)?;
-        Ok(Self { engine, journal, pending: Changes::default() })
+        Ok(Self { engine, journal, pending: Changes::default(), notes: options.notes.clone() })
     }
 
     /// Makes changes durable; when this returns `Ok`, they are on disk. When the journal is full, the engine takes it in first.
@@ -98,7 +103,16 @@ impl Database {
         Ok(())
     }
 
+    /// Hands the notes of what was committed to who takes them.
+    pub fn hand_over(&mut self) {
+        let taken = std::mem::take(&mut self.pending.notes);
+        if let Some(notes) = &self.notes {
+            taken.iter().for_each(|(revision, note)| notes.take(*revision, note));
+        }
+    }
+
     fn empty_journal(&mut self) -> Result<(), Error> {
+        keep_notes(self.notes.as_deref())?;
         let epoch = self.journal.epoch() + 1;
         self.engine.commit(&self.pending, epoch).map_err(Error::unwritable)?;
         self.pending = Changes::default();
@@ -119,4 +133,9 @@ impl Database {
     pub fn allocated(disk: &dyn Disk) -> u64 {
         [engine::FILE, journal::FILE].into_iter().filter_map(|file| disk.allocated(file).ok()).sum()
     }
+}
+
+/// Before the journal is written over: the notes in it are durable elsewhere.
+fn keep_notes(notes: Option<&dyn Notes>) -> Result<(), Error> {
+    notes.map_or(Ok(()), |notes| notes.keep())
 }

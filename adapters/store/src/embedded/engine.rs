@@ -14,6 +14,7 @@
 use super::record::Record;
 use crate::disk::{Disk, DiskFile};
 use crate::{Error, Revision};
+use bytes::Bytes;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -42,6 +43,8 @@ pub(crate) struct Changes {
     pub removals: Vec<Revision>,
     /// The new oldest kept revision, if it changes.
     pub compacted: Option<Revision>,
+    /// What goes with the records to the taker of notes; the tables never hold it.
+    pub notes: Vec<(Revision, Bytes)>,
 }
 
 impl Changes {
@@ -50,6 +53,7 @@ impl Changes {
         self.puts.extend(later.puts);
         self.removals.extend(later.removals);
         self.compacted = later.compacted.or(self.compacted);
+        self.notes.extend(later.notes);
     }
 }
 

@@ -18,6 +18,7 @@
 //! | 28 | 8 | the new oldest kept revision; 0 when it stays |
 //! | 36 | 4 | number of removals, then that many revisions (8 each) |
 //! | | 4 | number of records, then for each its revision (8), its length (4) and its bytes (see the module `record`) |
+//! | | | notes, if there are any: for each the revision of its write (8), its length (4) and its bytes |
 //!
 //! # What a crash leaves
 //! A frame is synced before the next is written. So the first frame that is not whole is the one that was being written, nobody was
@@ -28,6 +29,7 @@ use super::engine::Changes;
 use super::record::Record;
 use crate::disk::{Disk, DiskFile};
 use crate::{Error, Revision};
+use bytes::Bytes;
 use std::io;
 use std::sync::Arc;
 
@@ -175,7 +177,8 @@ fn frame(bytes: &[u8], at: usize, epoch: u64, number: u64) -> Option<&[u8]> {
 
 fn encode(changes: &Changes, epoch: u64, number: u64) -> Vec<u8> {
     let records: usize = changes.puts.iter().map(|(_, record)| 12 + record.encoded_len()).sum();
-    let payload = 16 + 8 * changes.removals.len() + records;
+    let notes: usize = changes.notes.iter().map(|(_, note)| 12 + note.len()).sum();
+    let payload = 16 + 8 * changes.removals.len() + records + notes;
     let mut frame = Vec::with_capacity(frame_len(payload));
     frame.extend_from_slice(MAGIC);
     frame.extend_from_slice(&[0; 4]);
@@ -194,6 +197,11 @@ fn encode(changes: &Changes, epoch: u64, number: u64) -> Vec<u8> {
         let from = frame.len();
         frame.resize(from + record.encoded_len(), 0);
         record.encode(&mut frame[from..]);
+    }
+    for (revision, note) in &changes.notes {
+        frame.extend_from_slice(&revision.to_le_bytes());
+        frame.extend_from_slice(&(note.len() as u32).to_le_bytes());
+        frame.extend_from_slice(note);
     }
     let checksum = crc32fast::hash(&frame[8..]);
     frame[4..8].copy_from_slice(&checksum.to_le_bytes());
@@ -216,7 +224,13 @@ fn decode(payload: &[u8]) -> Option<Result<Changes, Error>> {
             Err(error) => return Some(Err(error)),
         }
     }
-    rest.is_empty().then_some(Ok(Changes { puts, removals, compacted }))
+    let mut notes = Vec::new();
+    while !rest.is_empty() {
+        let revision = take_u64(&mut rest)?;
+        let length = take_u32(&mut rest)? as usize;
+        notes.push((revision, Bytes::copy_from_slice(rest.split_off(..length)?)));
+    }
+    Some(Ok(Changes { puts, removals, compacted, notes }))
 }
 
 fn take_u64(rest: &mut &[u8]) -> Option<u64> {
@@ -231,7 +245,6 @@ fn take_u32(rest: &mut &[u8]) -> Option<u32> {
 mod tests {
     use super::*;
     use crate::disk::Directory;
-    use bytes::Bytes;
     use std::os::unix::fs::FileExt;
 
     fn changes(revision: Revision, bytes: usize) -> Changes {
@@ -242,7 +255,12 @@ mod tests {
             mark: None,
             value: Some(Bytes::from(vec![b'v'; bytes])),
         };
-        Changes { puts: vec![(revision, record)], removals: vec![revision - 1], compacted: Some(revision) }
+        Changes {
+            puts: vec![(revision, record)],
+            removals: vec![revision - 1],
+            compacted: Some(revision),
+            notes: bytes.is_multiple_of(2).then(|| (revision, Bytes::from("who"))).into_iter().collect(),
+        }
     }
 
     fn said(changes: &Changes) -> Vec<(Revision, usize)> {
@@ -267,6 +285,7 @@ mod tests {
         let (mut journal, found) = Journal::open(&disk, 64 << 10, 7).expect("opens");
         assert_eq!(said(&found), [(11, 100), (12, 9000), (13, 200)]);
         assert_eq!((found.removals, found.compacted), (vec![10, 11, 12], Some(13)));
+        assert_eq!(found.notes, [11, 12, 13].map(|revision| (revision, Bytes::from("who"))));
         journal.append(&changes(14, 1)).expect("goes on");
         let (_, found) = Journal::open(&disk, 64 << 10, 7).expect("opens");
         assert_eq!(said(&found).len(), 4);

@@ -26,8 +26,9 @@ pub(crate) use lock::DirectoryLock;
 pub(crate) use record::{Mark, Record, decimal};
 
 use crate::disk::{Directory, Disk};
-use crate::{Entry, Error, Listing, Range, Revision, Store, Watch, Write};
+use crate::{Entry, Error, Listing, Notes, Range, Revision, Store, Watch, Write};
 use async_trait::async_trait;
+use bytes::Bytes;
 use figures::Counts;
 use parking_lot::{Mutex, RwLock};
 use state::{Object, State};
@@ -35,7 +36,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use writer::{Request, Writer};
+use writer::{Asked, Request, Writer};
 
 /// The longest key, in bytes.
 pub(crate) const MAX_KEY: usize = 4 << 10;
@@ -61,6 +62,8 @@ pub struct Options {
     pub queue_bytes: usize,
     /// Bytes that the journal takes up on disk, and about what one commit of the engine takes in.
     pub journal_bytes: u64,
+    /// Who takes the notes that go with writes; `None` drops them.
+    pub notes: Option<Arc<dyn Notes>>,
     /// Bytes of memory for the engine's pages. Reads do not need them; large batches and compaction do.
     pub cache_bytes: usize,
 }
@@ -74,6 +77,7 @@ impl Default for Options {
             batch_bytes: 8 << 20,
             queue_bytes: 64 << 20,
             journal_bytes: 2 << 20,
+            notes: None,
             cache_bytes: 8 << 20,
         }
     }
@@ -246,12 +250,12 @@ impl Store for Embedded {
         self.reading(|state| state.list(&range))
     }
 
-    async fn write(&self, write: Write) -> Result<Entry, Error> {
+    async fn write_noted(&self, write: Write, note: Option<Bytes>) -> Result<Entry, Error> {
         check_valid(&write)?;
         let bytes = write.key.len() + write.value.as_ref().map_or(0, |v| v.bytes.len());
         let grains = u32::try_from(bytes / QUEUE_GRAIN + 1).unwrap_or(u32::MAX).min(self.queue_grains);
         let room = self.queue.clone().acquire_many_owned(grains).await.map_err(|_| Error::Closed)?;
-        self.ask(|answer| Request::Write { write, answer, room }).await
+        self.ask(|answer| Request::Write(Asked { write, note, answer, room })).await
     }
 
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Box<dyn Watch>, Error> {

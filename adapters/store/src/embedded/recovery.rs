@@ -79,8 +79,12 @@ fn mend(
         }
         Ok(())
     })?;
-    let changes =
-        Changes { puts: missing.into_iter().collect(), removals, compacted: Some(expected.compacted) };
+    let changes = Changes {
+        puts: missing.into_iter().collect(),
+        removals,
+        compacted: Some(expected.compacted),
+        notes: Vec::new(),
+    };
     engine.commit(&changes, epoch).map_err(Error::unwritable)?;
     Ok(engine)
 }

@@ -12,6 +12,7 @@ use super::state::{Object, Past, State};
 use super::{Options, topics::Topic};
 use crate::disk::Disk;
 use crate::{Change, Entry, Error, Expect, Revision, Write};
+use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,14 +25,7 @@ const COMPACT_STEP: u64 = 128;
 /// What the writer is asked for.
 pub(crate) enum Request {
     /// To write.
-    Write {
-        /// What.
-        write: Write,
-        /// Where the answer goes.
-        answer: Answer<Entry>,
-        /// The room it takes up among the waiting bytes, given back when it is answered.
-        room: OwnedSemaphorePermit,
-    },
+    Write(Asked),
     /// To forget history.
     Compact {
         /// Up to here.
@@ -41,7 +35,22 @@ pub(crate) enum Request {
     },
 }
 
+/// A write that waits.
+pub(crate) struct Asked {
+    /// What.
+    pub write: Write,
+    /// What goes with it to the taker of notes.
+    pub note: Option<Bytes>,
+    /// Where the answer goes.
+    pub answer: Answer<Entry>,
+    /// The room it takes up among the waiting bytes, given back when it is answered.
+    pub room: OwnedSemaphorePermit,
+}
+
 type Answer<T> = oneshot::Sender<Result<T, Error>>;
+
+/// What goes with writes to the taker of notes, by their revisions.
+type Notes = Vec<(Revision, Bytes)>;
 
 /// A write with its outcome, which holds once the batch is on disk.
 struct Decided {
@@ -104,19 +113,16 @@ impl Writer {
     }
 
     /// Takes whatever waits, within the bounds of a batch.
-    fn gather(
-        &mut self,
-        first: Option<Request>,
-        requests: &mut Receiver<Request>,
-    ) -> Vec<(Write, Answer<Entry>, OwnedSemaphorePermit)> {
+    fn gather(&mut self, first: Option<Request>, requests: &mut Receiver<Request>) -> Vec<Asked> {
         let mut batch = Vec::new();
         let mut bytes = 0;
         let mut next = first;
         while let Some(request) = next {
             match request {
-                Request::Write { write, answer, room } => {
-                    bytes += write.key.len() + write.value.as_ref().map_or(0, |v| v.bytes.len());
-                    batch.push((write, answer, room));
+                Request::Write(asked) => {
+                    bytes += asked.write.key.len();
+                    bytes += asked.write.value.as_ref().map_or(0, |v| v.bytes.len());
+                    batch.push(asked);
                 }
                 Request::Compact { upto, answer } => self.accept_compaction(upto, answer),
             }
@@ -142,15 +148,16 @@ impl Writer {
         }
     }
 
-    fn carry_out(&mut self, batch: Vec<(Write, Answer<Entry>, OwnedSemaphorePermit)>) {
-        let (pasts, decided) = self.decide(batch);
+    fn carry_out(&mut self, batch: Vec<Asked>) {
+        let (pasts, notes, decided) = self.decide(batch);
         let forget = self.compaction_step(pasts.len());
         if pasts.is_empty() && forget.is_none() {
             return answer(decided, None);
         }
-        match self.commit(&pasts, forget) {
+        match self.commit(&pasts, notes, forget) {
             Ok(()) => {
                 let (wake, gone) = self.show(pasts, forget);
+                self.database.iter_mut().for_each(Database::hand_over);
                 answer(decided, None);
                 wake.iter().for_each(|topic| topic.wake.notify_waiters());
                 drop(gone);
@@ -168,18 +175,20 @@ impl Writer {
     }
 
     /// Checks each write against the state as it is after those before it, and gives those that hold their revisions.
-    fn decide(&self, batch: Vec<(Write, Answer<Entry>, OwnedSemaphorePermit)>) -> (Vec<Past>, Vec<Decided>) {
+    fn decide(&self, batch: Vec<Asked>) -> (Vec<Past>, Notes, Vec<Decided>) {
         let state = self.shared.state.read();
         let mut staged = HashMap::new();
         let mut pasts = Vec::with_capacity(batch.len());
         let mut decided = Vec::with_capacity(batch.len());
+        let mut notes = Notes::new();
         let mut refused = 0;
-        for (write, answer, room) in batch {
+        for Asked { write, note, answer, room } in batch {
             let revision = state.revision() + pasts.len() as u64 + 1;
             let outcome = match decide_one(&state, &staged, write, revision) {
                 Ok((past, entry)) => {
                     staged.insert(past.event.key.clone(), past.after.clone());
                     pasts.push(past);
+                    notes.extend(note.map(|note| (revision, note)));
                     Ok(entry)
                 }
                 Err(error) => {
@@ -193,7 +202,7 @@ impl Writer {
         if refused > 0 {
             self.shared.counts.lock().conflicts += refused;
         }
-        (pasts, decided)
+        (pasts, notes, decided)
     }
 
     /// Up to where this commit is to forget, if at all.
@@ -203,9 +212,9 @@ impl Writer {
         (self.goal > compacted).then(|| self.goal.min(compacted + most))
     }
 
-    fn commit(&mut self, pasts: &[Past], forget: Option<Revision>) -> Result<(), Error> {
+    fn commit(&mut self, pasts: &[Past], notes: Notes, forget: Option<Revision>) -> Result<(), Error> {
         let began = Instant::now();
-        let result = self.try_commit(pasts, forget);
+        let result = self.try_commit(pasts, notes, forget);
         let failure = result.as_ref().err().map(|e| match e {
             Error::Unwritable { why } => why.clone(),
             other => other.to_string().into(),
@@ -217,12 +226,12 @@ impl Writer {
         failure.map_or(Ok(()), |why| Err(Error::Unwritable { why }))
     }
 
-    fn try_commit(&mut self, pasts: &[Past], forget: Option<Revision>) -> Result<(), Error> {
+    fn try_commit(&mut self, pasts: &[Past], notes: Notes, forget: Option<Revision>) -> Result<(), Error> {
         let mut database = match self.database.take() {
             Some(database) => database,
             None => self.recover()?,
         };
-        let committed = database.commit(self.changes(pasts, forget));
+        let committed = database.commit(self.changes(pasts, notes, forget));
         self.epoch = database.epoch();
         self.database = committed.is_ok().then_some(database);
         committed
@@ -236,7 +245,7 @@ impl Writer {
         Ok(database)
     }
 
-    fn changes(&self, pasts: &[Past], forget: Option<Revision>) -> Changes {
+    fn changes(&self, pasts: &[Past], notes: Notes, forget: Option<Revision>) -> Changes {
         let state = self.shared.state.read();
         let removals = match forget {
             Some(upto) => state
@@ -247,7 +256,7 @@ impl Writer {
             None => Vec::new(),
         };
         let puts = pasts.iter().map(|past| (past.event.revision, past.record())).collect();
-        Changes { puts, removals, compacted: forget }
+        Changes { puts, removals, compacted: forget, notes }
     }
 
     /// Makes what was committed visible; returns whom to wake and what to drop.

@@ -7,11 +7,16 @@ mod chance;
 mod disk;
 mod model;
 
+use bytes::Bytes;
 use chance::Chance;
 use disk::{Fault, SimulatedDisk};
 use futures_util::FutureExt;
-use lab_store::{Change, Embedded, Entry, Error, Event, Expect, Options, Range, Revision, Store, Watch};
+use lab_store::{
+    Change, Embedded, Entry, Error, Event, Expect, Notes, Options, Range, Revision, Store, Watch,
+};
 use model::{Held, Keys, Model, Wish};
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,9 +32,43 @@ struct Follower {
     seen: Revision,
 }
 
+/// Who takes the notes: what it was handed is durable once it was told to keep it, and else gone when the power goes.
+#[derive(Debug, Default)]
+struct Ledger(Mutex<(BTreeSet<Revision>, BTreeSet<Revision>)>);
+
+impl Notes for Ledger {
+    fn take(&self, revision: Revision, note: &[u8]) {
+        assert_eq!(note, b"noted", "at {revision}");
+        let (kept, taken) = &mut *self.0.lock();
+        if !kept.contains(&revision) {
+            taken.insert(revision);
+        }
+    }
+
+    fn keep(&self) -> Result<(), Error> {
+        let (kept, taken) = &mut *self.0.lock();
+        kept.append(taken);
+        Ok(())
+    }
+}
+
+impl Ledger {
+    fn lose_power(&self) {
+        self.0.lock().1.clear();
+    }
+
+    /// Every write left a note, and nothing else did.
+    fn check(&self, newest: Revision) {
+        let (kept, taken) = &*self.0.lock();
+        let noted: Vec<Revision> = kept.union(taken).copied().collect();
+        assert_eq!(noted, (1..=newest).collect::<Vec<_>>(), "the notes");
+    }
+}
+
 struct Simulation {
     chance: Chance,
     disk: SimulatedDisk,
+    ledger: Arc<Ledger>,
     store: Option<Embedded>,
     /// What was acknowledged.
     model: Model,
@@ -49,6 +88,7 @@ impl Simulation {
             chance: Chance(seed),
             store: None,
             disk,
+            ledger: Arc::default(),
             model: Model::new(),
             limbo: Vec::new(),
             followers: Vec::new(),
@@ -64,6 +104,7 @@ impl Simulation {
             history_events: HISTORY,
             // Room for a few commits, so that the tables take it in again and again.
             journal_bytes: 16 << 10,
+            notes: Some(self.ledger.clone()),
             cache_bytes: 1 << 20,
             ..Options::default()
         };
@@ -133,7 +174,9 @@ impl Simulation {
     /// Sends writes, and returns their answers by batch.
     fn send(&self, store: &Embedded, wishes: &[Wish]) -> Vec<Vec<Result<Entry, Error>>> {
         let gate = self.disk.close_gate();
-        let mut answers: Vec<Answer<'_>> = wishes.iter().map(|wish| store.write(wish.write())).collect();
+        let note = || Some(Bytes::from_static(b"noted"));
+        let mut answers: Vec<Answer<'_>> =
+            wishes.iter().map(|wish| store.write_noted(wish.write(), note())).collect();
         let mut others = answers.split_off(1);
         let mut first = answers.remove(0);
         // The others are sent once the first is on its way to the disk, so that the next batch is exactly they.
@@ -262,6 +305,7 @@ impl Simulation {
         self.followers.clear();
         self.store = None;
         self.disk.reboot();
+        self.ledger.lose_power();
         self.open();
         let found = self.found();
         let revision = self.store().revision();
@@ -293,6 +337,7 @@ impl Simulation {
     fn compare(&mut self) {
         assert_eq!(self.store().revision(), self.model.revision());
         assert_eq!(&self.found(), self.model.newest());
+        self.ledger.check(self.model.revision());
         let figures = self.store().figures();
         assert!(figures.compacted >= self.compacted, "the oldest kept revision fell");
         self.compacted = figures.compacted;
