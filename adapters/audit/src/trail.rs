@@ -17,10 +17,16 @@ use std::{
     thread::JoinHandle,
     time::Duration,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
 
 /// Entries that may wait for the writer.
 const QUEUE: usize = 4096;
+
+/// How long a full queue is waited for at a time.
+const FULL: Duration = Duration::from_micros(100);
 
 /// How much a trail writes into one file, and keeps when it cannot write.
 #[derive(Debug, Clone)]
@@ -239,7 +245,7 @@ impl Trail {
     }
 
     /// Keeps an entry in memory that somebody else keeps on disk until [`Trail::keep`] has made it durable here: it is written with the
-    /// next one that is appended, or once enough have gathered. Blocks while too many wait; not for async code.
+    /// next one that is appended, or once enough have gathered. Blocks while too many wait.
     ///
     /// # Errors
     /// [`Error::TooLong`], [`Error::Closed`].
@@ -248,7 +254,15 @@ impl Trail {
             return Err(Error::TooLong { bytes: members.len() });
         }
         let requests = self.requests.read().clone().ok_or(Error::Closed)?;
-        requests.blocking_send(Request::Note { members }).map_err(|_| Error::Closed)
+        let mut request = Request::Note { members };
+        loop {
+            request = match requests.try_send(request) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Closed(_)) => return Err(Error::Closed),
+                Err(TrySendError::Full(request)) => request,
+            };
+            std::thread::sleep(FULL);
+        }
     }
 
     /// Makes everything noted so far durable. Blocks; not for async code.

@@ -11,7 +11,7 @@ use anyhow::Context;
 use bytes::Buf;
 use http_body_util::{BodyExt, Full};
 use jiff::Timestamp;
-use lab_api_server::{ApiServer, Caller, Extra, Options, Pieces, RoleBased, health};
+use lab_api_server::{ApiServer, Caller, Extra, Options, Pieces, RoleBased, audit::Recording, health};
 use lab_audit::Trail;
 use lab_boot_site::SiteFigures;
 use lab_client::{Client, InProcess};
@@ -57,9 +57,9 @@ async fn serve(settings: Settings, started: Instant) -> anyhow::Result<()> {
     let credentials = Credentials::open(&layout, &settings, address, SystemTime::now())?;
     let (tls, pin) = (credentials.tls()?, credentials.pin());
 
-    let store = open_store(&layout)?;
-    let is_empty = store.revision() == 0;
     let trail = audit::open(&layout)?;
+    let store = open_store(&layout, &trail)?;
+    let is_empty = store.revision() == 0;
     let synced = Arc::new(AtomicBool::new(false));
     let authorizer = RoleBased::follow(store.clone()).await.context("cannot read who may do what")?;
     let site_figures = SiteFigures::default();
@@ -107,16 +107,18 @@ async fn serve(settings: Settings, started: Instant) -> anyhow::Result<()> {
         lab_api_server::serve(listener, Arc::new(tls), api.clone(), stop).await.context("cannot serve");
     tending.shutdown().await;
     audit::note(&api, "stop", String::new()).await;
-    trail.close();
-    // The runtime's threads do nothing else any more; blocking this one is fine.
+    // The runtime's threads do nothing else any more; blocking this one is fine. The store leaves its last entries to the trail.
     store.close();
+    trail.close();
     tracing::info!("stopped");
     served
 }
 
-fn open_store(layout: &Layout<'_>) -> anyhow::Result<Arc<Embedded>> {
+fn open_store(layout: &Layout<'_>, trail: &Arc<Trail>) -> anyhow::Result<Arc<Embedded>> {
     let path = layout.store();
-    let store = Embedded::open(&path, lab_store::Options::default())
+    let recording = Recording::new(trail.clone()).context("cannot read how far the audit trail has come")?;
+    let options = lab_store::Options { notes: Some(Arc::new(recording)), ..lab_store::Options::default() };
+    let store = Embedded::open(&path, options)
         .with_context(|| format!("cannot open the store in {}", path.display()))?;
     Ok(Arc::new(store))
 }

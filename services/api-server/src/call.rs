@@ -154,19 +154,15 @@ impl<'a> Call<'a> {
         })
     }
 
-    /// Writes to the store and records it, both at once.
+    /// Writes to the store, and records it with the same sync.
     pub(crate) async fn commit(&self, write: Write) -> Result<Entry, Error> {
         let name = Key::parse(&write.key).map(|key| key.name).unwrap_or_default();
         let code = if write.expect == Expect::Absent { StatusCode::CREATED } else { StatusCode::OK };
-        let entry = self.trace.expected(name, code.as_u16());
-        let record = async {
-            if let Some(entry) = entry {
-                self.trace.recorded(self.server.audit.record(entry).await);
-            }
-        };
-        let (written, ()) = tokio::join!(self.server.store.write(write), record);
-        self.trace.taken(written.is_ok());
-        written
+        let note = self.trace.change(name, code.as_u16()).and_then(|entry| self.server.audit.note(entry));
+        let name = name.to_owned();
+        let written = self.server.store.write_noted(write, note).await?;
+        self.trace.made(&name, code.as_u16());
+        Ok(written)
     }
 
     /// Whether there is an object of the request's name that the caller may not see.

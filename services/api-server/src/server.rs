@@ -188,9 +188,6 @@ impl ApiServer {
         if let Err(status) = self.audit.settle(&trace, response.status().as_u16(), reason, &caller).await {
             response = answer::failure(&status);
         }
-        if let Some(error) = trace.failure().filter(|_| response.status().is_success()) {
-            response = answer::failure(&audit::made_unrecorded(&error));
-        }
         let id =
             header::HeaderValue::from_str(&id.hyphenated().to_string()).expect("a UUID is a valid header");
         response.headers_mut().insert(REQUEST_ID, id);
@@ -305,7 +302,7 @@ impl ApiServer {
     /// # Errors
     /// The trail cannot be written; the entry is kept and written when that can be done.
     pub async fn record(&self, entry: AuditEntry) -> Result<(), lab_audit::Error> {
-        self.audit.record(entry).await.map(|_| ())
+        self.audit.record(entry).await
     }
 
     /// Admits a request for a path that is no object's.

@@ -51,9 +51,11 @@ pub struct AuditEntry {
     /// What came of it.
     #[serde(skip_serializing_if = "unset")]
     pub result: Outcome,
-    /// Sequence of an earlier entry of the same request, whose result was another than expected: this one's holds.
+    /// The `resourceVersion` that the change gave the object. (Where another result follows from the same request, the change was made
+    /// nevertheless.)
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub corrects: Option<i64>,
+    #[schemars(range(min = 0))]
+    pub revision: Option<i64>,
     /// How many further requests without credentials were refused since the last entry about one, and left out.
     #[serde(skip_serializing_if = "unset")]
     pub left_out: i64,

@@ -20,6 +20,7 @@ impl Audit {
         let trail = self.trail.clone()?;
         let (pieces, received) = mpsc::channel(WAITING);
         tokio::task::spawn_blocking(move || {
+            super::catch_up(&trail);
             let out = BufWriter::with_capacity(PIECE, Sender(pieces));
             if let Err(error) = trail.export(out) {
                 tracing::warn!(%error, "the audit trail was not sent to its end");

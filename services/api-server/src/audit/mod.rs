@@ -1,18 +1,20 @@
 //! What is recorded in the audit trail: every change, every refusal, and whatever asks for it with [`Trace::name_verb`]. An
 //! answer is sent once its entry is on disk.
 //!
-//! A change and its entry are written at the same time, and the answer waits for both, so that recording costs hardly any
-//! time of its own. The entry says what is answered when the store takes the change; should the answer be another after all,
-//! a second entry says so in `corrects`. What was not acknowledged when the process died may stand in the trail without having
-//! happened, just as it may have happened.
+//! The entry of a change is on disk exactly if the change is: it goes to the store along with it, as a note, and one sync makes both
+//! durable. The trail takes the notes over ([`Recording`]) and makes them its own before the store lets go of them, or earlier when
+//! somebody reads. Everything else is appended to the trail directly.
 
 mod export;
 mod read;
+mod recording;
 mod trace;
 
+pub use recording::Recording;
 pub use trace::Trace;
 
-use crate::{caller::Caller, fault};
+use crate::caller::Caller;
+use bytes::Bytes;
 use jiff::Timestamp;
 use lab_audit::{Sequence, Trail};
 use lab_kinds::audit::AuditEntry;
@@ -69,10 +71,16 @@ impl Audit {
     }
 
     /// Records an entry, stamped with the present time.
-    pub(crate) async fn record(&self, mut entry: AuditEntry) -> Result<Sequence, lab_audit::Error> {
-        let Some(trail) = &self.trail else { return Ok(0) };
-        entry.time = Some(MicroTime(Timestamp::now()));
-        trail.append(members(&entry)).await
+    pub(crate) async fn record(&self, entry: AuditEntry) -> Result<(), lab_audit::Error> {
+        match &self.trail {
+            Some(trail) => trail.append(stamped(entry)).await.map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    /// The entry of a change as the store takes it along.
+    pub(crate) fn note(&self, entry: AuditEntry) -> Option<Bytes> {
+        self.trail.as_ref().map(|_| stamped(entry).into())
     }
 
     /// Records the answer to a request, if it has to be and is not yet. An answer whose entry is not on disk is not sent:
@@ -94,7 +102,7 @@ impl Audit {
         }
         let recorded = self.record(entry).await;
         match recorded {
-            Ok(_) => Ok(()),
+            Ok(()) => Ok(()),
             // Nothing was given; it need not be hidden that nothing is.
             Err(error) if code >= 400 => {
                 tracing::warn!(%error, code, "a refusal could not be recorded yet");
@@ -105,23 +113,29 @@ impl Audit {
     }
 }
 
+/// Before reading: what changes left with the store comes to the trail's files. Where that fails, what is there is read. Blocks.
+fn catch_up(trail: &Trail) {
+    if let Err(error) = trail.keep() {
+        tracing::debug!(%error, "the audit trail is read without its newest entries");
+    }
+}
+
 /// 503 for want of a trail.
 pub(crate) fn unrecorded(why: impl std::fmt::Display) -> Status {
     Status::failure(Reason::ServiceUnavailable, format!("what has to be recorded cannot be: {why}"))
 }
 
-/// 500 for a change that was made, and whose entry is not on disk.
-pub(crate) fn made_unrecorded(error: &lab_audit::Error) -> Status {
-    fault::internal(format_args!(
-        "the change was made, but is not recorded yet, and no other is made until it is: {error}"
-    ))
+/// An entry of the present time, as the trail takes it.
+fn stamped(mut entry: AuditEntry) -> Vec<u8> {
+    entry.time = Some(MicroTime(Timestamp::now()));
+    members(&entry)
 }
 
-/// An entry as the trail takes it: the members that say something, but for those that any object has.
+/// The members of an entry that say something, but for those that any object has.
 fn members(entry: &AuditEntry) -> Vec<u8> {
     let mut object = serde_json::to_value(entry).expect("an entry's keys are strings");
     if let Some(fields) = object.as_object_mut() {
-        for field in ["apiVersion", "kind", "metadata", "sequence", "previous", "hash"] {
+        for field in ["apiVersion", "kind", "metadata", "sequence", "previous", "hash", "revision"] {
             fields.remove(field);
         }
     }

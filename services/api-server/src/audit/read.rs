@@ -107,6 +107,7 @@ fn between(trail: &Trail, after: Sequence) -> Vec<Segment> {
 }
 
 fn find(trail: &Trail, wanted: Sequence) -> Result<Option<Json>, Status> {
+    super::catch_up(trail);
     let Some(segment) = between(trail, wanted.saturating_sub(1)).into_iter().next() else { return Ok(None) };
     let mut found = None;
     let read = trail.read(segment, |sequence, line| {
@@ -120,6 +121,7 @@ fn find(trail: &Trail, wanted: Sequence) -> Result<Option<Json>, Status> {
 }
 
 fn collect(trail: &Trail, wanted: &Wanted) -> Result<Page, Status> {
+    super::catch_up(trail);
     let mut segments = between(trail, wanted.after);
     if let Some(since) = wanted.since {
         // A segment whose successor begins before the time holds nothing since then.

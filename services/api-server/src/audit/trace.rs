@@ -2,7 +2,6 @@
 
 use crate::{caller::Caller, key, request::RequestInfo};
 use http::{header, request::Parts};
-use lab_audit::Sequence;
 use lab_kinds::audit::{Actor, AuditEntry, Outcome, Target};
 use lab_object::Reason;
 use parking_lot::Mutex;
@@ -22,24 +21,8 @@ struct Known {
     due: bool,
     /// Somebody said what it is.
     named: bool,
-    /// What is recorded already.
-    recorded: Option<Recorded>,
-    failed: Option<lab_audit::Error>,
-}
-
-/// An entry that is on disk, or on its way.
-struct Recorded {
-    sequence: Sequence,
-    name: String,
-    code: i32,
-    /// The store took it otherwise.
-    refused: bool,
-}
-
-impl Recorded {
-    fn number(&self) -> Option<i64> {
-        i64::try_from(self.sequence).ok().filter(|sequence| *sequence > 0)
-    }
+    /// Name and code in the entry of the change that was made last.
+    made: Option<(String, i32)>,
 }
 
 impl Trace {
@@ -56,7 +39,7 @@ impl Trace {
             ..AuditEntry::default()
         };
         entry.user = actor(caller);
-        Self(Mutex::new(Known { entry, due: false, named: false, recorded: None, failed: None }))
+        Self(Mutex::new(Known { entry, due: false, named: false, made: None }))
     }
 
     /// Names what is done when it is no verb of the API, such as `login`, and has it recorded whatever comes of it.
@@ -118,52 +101,32 @@ impl Trace {
         self.0.lock().entry.object.name = cut(name);
     }
 
-    /// The entry for a change of an object that is about to be made, unless there is one.
-    pub(crate) fn expected(&self, name: &str, code: u16) -> Option<AuditEntry> {
+    /// The entry for a change of an object, unless one was made of it already.
+    pub(crate) fn change(&self, name: &str, code: u16) -> Option<AuditEntry> {
         let mut known = self.0.lock();
-        if known.recorded.as_ref().is_some_and(|recorded| recorded.name == name) {
+        if known.made.as_ref().is_some_and(|(made, _)| made == name) {
             return None;
         }
-        // A generated name that was taken is followed by another.
-        let corrects = known.recorded.as_ref().filter(|recorded| recorded.refused).and_then(Recorded::number);
         known.entry.object.name = cut(name);
-        known.recorded = Some(Recorded { sequence: 0, name: name.into(), code: code.into(), refused: false });
         let result = Outcome { code: code.into(), reason: String::new() };
-        Some(AuditEntry { result, corrects, ..known.entry.clone() })
+        Some(AuditEntry { result, ..known.entry.clone() })
     }
 
-    /// What came of recording it.
-    pub(crate) fn recorded(&self, outcome: Result<Sequence, lab_audit::Error>) {
-        let mut known = self.0.lock();
-        match outcome {
-            Ok(sequence) => known.recorded.iter_mut().for_each(|recorded| recorded.sequence = sequence),
-            Err(error) => known.failed = Some(error),
-        }
-    }
-
-    /// Whether the store took what was recorded last.
-    pub(crate) fn taken(&self, taken: bool) {
-        self.0.lock().recorded.iter_mut().for_each(|recorded| recorded.refused = !taken);
-    }
-
-    /// Why a change that was made is not recorded.
-    pub(crate) fn failure(&self) -> Option<lab_audit::Error> {
-        self.0.lock().failed.clone()
+    /// The change was made, and its entry with it.
+    pub(crate) fn made(&self, name: &str, code: u16) {
+        self.0.lock().made = Some((name.into(), code.into()));
     }
 
     /// The entry that is still missing once the answer is known.
     pub(crate) fn last_entry(&self, code: u16, reason: Option<Reason>) -> Option<AuditEntry> {
         let known = self.0.lock();
         let code = i32::from(code);
-        let refused = matches!(code, 401 | 403);
-        let corrects = match &known.recorded {
-            Some(recorded) if recorded.code == code => return None,
-            Some(recorded) => recorded.number(),
-            None if known.due || refused => None,
-            None => return None,
+        let wanted = match &known.made {
+            Some((_, made)) => *made != code,
+            None => known.due || matches!(code, 401 | 403),
         };
         let reason = reason.map(|reason| format!("{reason:?}")).unwrap_or_default();
-        Some(AuditEntry { result: Outcome { code, reason }, corrects, ..known.entry.clone() })
+        wanted.then(|| AuditEntry { result: Outcome { code, reason }, ..known.entry.clone() })
     }
 }
 
