@@ -1,10 +1,12 @@
 //! The real labd over HTTPS: killed again and again under load, and watched by clients that do not read.
 
+use anyhow::Context;
+use bytes::Bytes;
 use lab_client::{Api, Client, Error, Kubeconfig, ListParams, WatchParams, WriteParams, config::Overrides};
 use lab_e2e::labd::Labd;
 use lab_object::{GroupVersionResource, Json};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -66,6 +68,17 @@ fn check(found: &BTreeMap<String, Json>, known: &mut Known) {
     }
 }
 
+/// The revisions whose changes stand in the audit trail.
+async fn recorded(api: &Api<Json>) -> anyhow::Result<BTreeSet<u64>> {
+    let doing = "read the audit trail";
+    let request = http::Request::get("/audit").body(Bytes::new())?;
+    let answer = api.client().send(doing, request).await?;
+    let trail = api.client().collect(doing, answer.into_body()).await?;
+    let entries =
+        trail.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Json>(line).ok());
+    Ok(entries.filter_map(|entry| entry["revision"].as_u64()).collect())
+}
+
 /// `LAB_E2E_KILLS` sets the number of kills.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_over_https_outlives_kill_9() -> anyhow::Result<()> {
@@ -77,6 +90,15 @@ async fn what_was_acknowledged_over_https_outlives_kill_9() -> anyhow::Result<()
         let list = maps(&labd)?.list_all(&ListParams::default()).await?;
         let name = |object: &Json| object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let found: BTreeMap<String, Json> = list.items.into_iter().map(|o| (name(&o), o)).collect();
+        let recorded = recorded(&maps(&labd)?).await?;
+        for (name, object) in &found {
+            let revision = object["metadata"]["resourceVersion"].as_str().and_then(|text| text.parse().ok());
+            let revision = revision.with_context(|| format!("{name} has no revision"))?;
+            anyhow::ensure!(
+                recorded.contains(&revision),
+                "the last change of {name} is not in the audit trail"
+            );
+        }
         all.iter_mut().for_each(|known| check(&found, known));
         let known: usize = all.iter().map(|known| known.acknowledged.len()).sum();
         let of_ours = found.keys().filter(|name| name.starts_with('w')).count();
