@@ -10,12 +10,14 @@ use lab_kinds::metal::server::hardware::FirmwareType;
 use lab_node::install::{Machine, carry_out};
 use lab_wire::site::{Discovery, Installation, Orders};
 use std::{
-    fs, panic, thread,
+    fs, panic,
+    path::Path,
+    thread,
     time::{Duration, Instant},
 };
 
 /// Modules that no hardware asks for: file systems and what they are made of.
-const ALWAYS: [&str; 12] = [
+const ALWAYS: [&str; 11] = [
     "crc32c_generic",
     "crc32c_intel",
     "dm_mod",
@@ -25,7 +27,6 @@ const ALWAYS: [&str; 12] = [
     "nls_cp437",
     "nls_ascii",
     "nls_iso8859_1",
-    "efivarfs",
     "ipmi_devintf",
     "sd_mod",
 ];
@@ -74,8 +75,11 @@ fn boot() -> anyhow::Result<()> {
     let refused = modules.load_for_hardware();
     let always = ALWAYS.iter().filter_map(|name| modules.load(name).err());
     always.chain(refused).for_each(|error| say(&format!("{error}")));
-    if let Err(error) = start::mount_firmware_variables() {
-        say(&format!("the firmware's variables cannot be mounted: {error}"));
+    if Path::new("/sys/firmware/efi").exists() {
+        modules.load("efivarfs").unwrap_or_else(|error| say(&format!("{error}")));
+        if let Err(error) = start::mount_firmware_variables() {
+            say(&format!("the firmware's variables cannot be mounted: {error}"));
+        }
     }
     settle();
     let arguments = kernel_arguments::parse(&fs::read_to_string("/proc/cmdline")?);
