@@ -123,12 +123,13 @@ pub fn boot_entry(system: &OperatingSystem) -> &'static str {
     }
 }
 
-/// Sourced by a shell: within single quotes it takes every character as it is, and arguments have none of these.
+/// Plain text, as servers may have no screen, where GRUB's graphics wait for ever. Sourced by a shell: within single quotes it
+/// takes every character as it is, and arguments have none of these.
 fn grub(server: &Server, system: &OperatingSystem) -> String {
     let own = server.spec.install.iter().flat_map(|install| &install.kernel_arguments);
     let arguments: Vec<_> = system.spec.kernel_arguments.iter().chain(own).map(String::as_str).collect();
     format!(
-        "GRUB_DISTRIBUTOR='{}'\nGRUB_TIMEOUT=2\nGRUB_DISABLE_OS_PROBER=true\nGRUB_CMDLINE_LINUX_DEFAULT=''\n\
+        "GRUB_DISTRIBUTOR='{}'\nGRUB_TIMEOUT=2\nGRUB_TERMINAL=console\nGRUB_DISABLE_OS_PROBER=true\nGRUB_CMDLINE_LINUX_DEFAULT=''\n\
          GRUB_CMDLINE_LINUX='{}'\n",
         boot_entry(system),
         arguments.join(" ")

@@ -70,7 +70,16 @@ impl Machine {
         let mut qemu = Command::new("qemu-system-x86_64");
         let path = |name: &str| self.folder.path().join(name).display().to_string();
         qemu.args(["-machine", "q35,accel=tcg", "-cpu", "max", "-smp", "2", "-m", "1536", "-uuid", UUID]);
-        qemu.args(["-nodefaults", "-display", "none", "-no-reboot", "-device", "virtio-rng-pci"]);
+        qemu.args([
+            "-nodefaults",
+            "-vga",
+            "std",
+            "-display",
+            "none",
+            "-no-reboot",
+            "-device",
+            "virtio-rng-pci",
+        ]);
         qemu.args(["-serial", &format!("file:{}", path("console"))]);
         qemu.args([
             "-drive",
