@@ -1,10 +1,11 @@
 //! A store in one stream: written while the store runs, restored into an empty directory.
 //!
-//! # Format, version 1
+//! # Format, version 2
 //! Integers are little-endian. A header: the eight bytes `LABSTORE`, the version (4 bytes), the revision the backup was
 //! taken at (8). Then one record per key, by ascending revision of its last change: a byte 1, the revision at which the key was
 //! created (8), that of its last change (8), where in the value that revision is written (4; all ones when nowhere), the
-//! lengths of key and value (4 each), the key, the value. Then the trailer: a byte 0, the number of records (8), and the
+//! lengths of key and value (4 each), the key, the value. A record that begins with 2 instead has its value sealed (see
+//! [`crate::Seal`]); version 1 had none. Then the trailer: a byte 0, the number of records (8), and the
 //! SHA-256 of everything before it (32). Nothing follows. What a record takes in memory is all that writing and reading need
 //! beyond the store itself and the set of keys.
 //!
@@ -17,7 +18,8 @@ use crate::disk::Directory;
 use crate::embedded::{
     Database, DirectoryLock, MAX_KEY, MAX_VALUE, Mark, Options, Record, Snapshot, decimal,
 };
-use crate::{Embedded, Error, Revision};
+use crate::seal::Seals;
+use crate::{Embedded, Error, Revision, Seal};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
@@ -26,16 +28,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The version that is written, and the newest that is read.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// How far above the backup's revision a restored store begins: more writes than the old store can have made since.
 pub const REVISION_GAP: Revision = 1_000_000_000;
 
 const MAGIC: &[u8; 8] = b"LABSTORE";
 const RECORD: u8 = 1;
+const SEALED: u8 = 2;
 const TRAILER: u8 = 0;
 const NO_MARK: u32 = u32::MAX;
 /// Digits of the longest revision, by which a stored value may exceed what was written.
 const MAX_DIGITS: usize = 20;
+/// Most bytes by which a sealed value is longer than what it hides.
+const MAX_SEAL: usize = 256;
 
 /// What a backup holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,25 +112,27 @@ impl Embedded {
     /// # Errors
     /// [`BackupError::Write`] when `out` fails; what it took by then is no valid backup.
     pub fn backup(&self, out: impl Write) -> Result<BackupSummary, BackupError> {
-        write_all(&self.snapshot()?, out).map_err(BackupError::Write)
+        write_all(&self.snapshot()?, self.seals(), out).map_err(BackupError::Write)
     }
 }
 
-fn write_all(snapshot: &Snapshot, out: impl Write) -> io::Result<BackupSummary> {
+fn write_all(snapshot: &Snapshot, seals: &Seals, out: impl Write) -> io::Result<BackupSummary> {
     let Snapshot { revision, objects } = snapshot;
     let mut out = Hashing::new(BufWriter::new(out));
     out.put(MAGIC)?;
     out.put(&VERSION.to_le_bytes())?;
     out.put(&revision.to_le_bytes())?;
     for (key, object) in objects {
-        out.put(&[RECORD])?;
+        let sealed = seals.0.as_ref().and_then(|seal| seal.seal(key, object.modified, &object.value));
+        let value = sealed.as_deref().unwrap_or(&object.value);
+        out.put(&[if sealed.is_some() { SEALED } else { RECORD }])?;
         out.put(&object.created.to_le_bytes())?;
         out.put(&object.modified.to_le_bytes())?;
         out.put(&object.mark.unwrap_or(NO_MARK).to_le_bytes())?;
         out.put(&length(key.len())?.to_le_bytes())?;
-        out.put(&length(object.value.len())?.to_le_bytes())?;
+        out.put(&length(value.len())?.to_le_bytes())?;
         out.put(key.as_bytes())?;
-        out.put(&object.value)?;
+        out.put(value)?;
     }
     out.put(&[TRAILER])?;
     out.put(&(objects.len() as u64).to_le_bytes())?;
@@ -139,19 +146,29 @@ fn length(bytes: usize) -> io::Result<u32> {
     u32::try_from(bytes).map_err(|_| io::Error::other("a key or value of more than 4 GiB"))
 }
 
-/// Restores a backup into a directory that is empty or does not exist yet. Blocks.
+/// Restores a backup into a directory that is empty or does not exist yet. Blocks. `seal` opens what is sealed in it, and
+/// seals it again.
 ///
 /// # Errors
 /// Any [`BackupError`] but [`BackupError::Write`]. The directory is then as it was before; the database only gets its name
 /// once the whole backup was read, found sound and is on disk.
-pub fn restore(input: impl Read, dir: &Path) -> Result<BackupSummary, BackupError> {
+pub fn restore(
+    input: impl Read,
+    dir: &Path,
+    seal: Option<Arc<dyn Seal>>,
+) -> Result<BackupSummary, BackupError> {
     let unusable = |source| BackupError::Directory { dir: dir.to_owned(), source };
     let existed = dir.is_dir();
     if existed && dir.read_dir().map_err(unusable)?.next().is_some() {
         return Err(BackupError::NotEmpty { dir: dir.to_owned() });
     }
-    let mut reader =
-        Reader { input: Hashing::new(BufReader::new(input)), keys: HashSet::new(), last: 0, revision: 0 };
+    let mut reader = Reader {
+        input: Hashing::new(BufReader::new(input)),
+        keys: HashSet::new(),
+        last: 0,
+        revision: 0,
+        seals: Seals(seal),
+    };
     reader.header()?;
     let disk = Directory::create(dir).map_err(unusable)?;
     let restored = DirectoryLock::take(dir).map_err(Into::into).and_then(|_lock| fill(reader, &disk));
@@ -167,7 +184,7 @@ pub fn restore(input: impl Read, dir: &Path) -> Result<BackupSummary, BackupErro
 
 fn fill<R: Read>(mut reader: Reader<R>, disk: &Directory) -> Result<BackupSummary, BackupError> {
     let mut failure = None;
-    let revision = reader.revision;
+    let (revision, seals) = (reader.revision, reader.seals.clone());
     let records = std::iter::from_fn(|| match reader.next() {
         Ok(next) => next.map(Ok),
         Err(error) => {
@@ -177,7 +194,8 @@ fn fill<R: Read>(mut reader: Reader<R>, disk: &Directory) -> Result<BackupSummar
         }
     });
     let oldest = revision.saturating_add(REVISION_GAP);
-    let replaced = Database::create(disk, &Options::default(), oldest, records);
+    let options = Options { seal: seals.0, ..Options::default() };
+    let replaced = Database::create(disk, &options, oldest, records);
     match failure {
         Some(error) => Err(error),
         None => {
@@ -220,6 +238,7 @@ struct Reader<R> {
     last: Revision,
     /// Revision of the backup.
     revision: Revision,
+    seals: Seals,
 }
 
 impl<R: Read> Reader<R> {
@@ -245,35 +264,39 @@ impl<R: Read> Reader<R> {
     /// The next record; `None` after the trailer was found to be right.
     fn next(&mut self) -> Result<Option<(Revision, Record)>, BackupError> {
         match self.bytes(1)?[0] {
-            RECORD => self.record().map(Some),
+            RECORD => self.record(false).map(Some),
+            SEALED => self.record(true).map(Some),
             TRAILER => self.trailer().map(|()| None),
             _ => Err(self.damaged("neither a record nor the end")),
         }
     }
 
-    fn record(&mut self) -> Result<(Revision, Record), BackupError> {
+    fn record(&mut self, sealed: bool) -> Result<(Revision, Record), BackupError> {
         let (created, modified) = (self.u64()?, self.u64()?);
         let mark: Mark = Some(self.u32()?).filter(|mark| *mark != NO_MARK);
         let (key_len, value_len) = (self.u32()? as usize, self.u32()? as usize);
         if modified <= self.last || modified > self.revision || created == 0 || created > modified {
             return Err(self.damaged("a record's revisions are out of order"));
         }
-        if key_len == 0 || key_len > MAX_KEY || value_len > MAX_VALUE + MAX_DIGITS {
+        if key_len == 0 || key_len > MAX_KEY || value_len > MAX_VALUE + MAX_DIGITS + MAX_SEAL {
             return Err(self.damaged("a key's or value's length is impossible"));
         }
         let key = String::from_utf8(self.bytes(key_len)?).map_err(|_| self.damaged("a key is not UTF-8"))?;
+        let key: Arc<str> = key.into();
         let value = Bytes::from(self.bytes(value_len)?);
+        let record = Record { key: key.clone(), created, previous: 0, mark, value: Some(value), sealed };
+        let record = self.seals.open(modified, record)?;
+        let value = record.value.as_deref().unwrap_or_default();
         if let Some(at) = mark
             && !value.get(at as usize..).is_some_and(|rest| rest.starts_with(decimal(modified).as_bytes()))
         {
             return Err(self.damaged("a value does not carry its revision where it should"));
         }
-        let key: Arc<str> = key.into();
-        if !self.keys.insert(key.clone()) {
+        if !self.keys.insert(key) {
             return Err(self.damaged("a key comes twice"));
         }
         self.last = modified;
-        Ok((modified, Record { key, created, previous: 0, mark, value: Some(value) }))
+        Ok((modified, record))
     }
 
     fn trailer(&mut self) -> Result<(), BackupError> {

@@ -11,10 +11,12 @@ mod embedded;
 mod entry;
 mod error;
 mod notes;
+mod seal;
 mod store;
 
 pub use embedded::{Embedded, Figures, Histogram, Options};
 pub use entry::{Change, Entry, Event, Expect, Listing, Range, Revision, Value, Write};
 pub use error::Error;
 pub use notes::Notes;
+pub use seal::Seal;
 pub use store::{Batch, Store, Watch};

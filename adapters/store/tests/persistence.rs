@@ -193,7 +193,7 @@ async fn a_backup_of_a_running_store_is_one_moment() {
     assert_eq!((summary.objects, summary.bytes), (expected.len() as u64, bytes.len() as u64));
 
     let new = dir.path().join("new");
-    assert_eq!(backup::restore(&bytes[..], &new).expect("restores"), summary);
+    assert_eq!(backup::restore(&bytes[..], &new, None).expect("restores"), summary);
     let restored = open(&new).expect("opens");
     assert_eq!(restored.list(Range::default()).await.expect("lists").entries, expected);
     assert_eq!(restored.revision(), summary.revision + REVISION_GAP);
@@ -214,7 +214,7 @@ async fn a_backup_of_a_running_store_is_one_moment() {
 fn check_refused(bytes: &[u8], what: &str, expected: impl Fn(&BackupError) -> bool) {
     let parent = tempfile::tempdir().expect("a directory");
     let dir = parent.path().join("new");
-    let refused = backup::restore(bytes, &dir).expect_err(what);
+    let refused = backup::restore(bytes, &dir, None).expect_err(what);
     assert!(expected(&refused), "{what}: {refused:?}");
     assert!(!dir.exists(), "{what}: something was left behind");
 }
@@ -244,12 +244,12 @@ async fn a_bad_backup_is_refused_and_leaves_nothing() {
     check_refused(&[&good[..], b"x"].concat(), "something after the end", damaged);
     check_refused(b"a text file", "no backup", |e| matches!(e, BackupError::NotABackup));
     let mut newer = good.clone();
-    newer[8] = 2;
-    check_refused(&newer, "a newer version", |e| matches!(e, BackupError::Newer { found: 2 }));
+    newer[8] = 3;
+    check_refused(&newer, "a newer version", |e| matches!(e, BackupError::Newer { found: 3 }));
     let empty = tempfile::tempdir().expect("a directory");
-    backup::restore(&good[..good.len() - 1], empty.path()).expect_err("cut");
+    backup::restore(&good[..good.len() - 1], empty.path(), None).expect_err("cut");
     assert_eq!(empty.path().read_dir().expect("reads").count(), 0, "something was left behind");
-    let full = backup::restore(&good[..], dir.path()).expect_err("not empty");
+    let full = backup::restore(&good[..], dir.path(), None).expect_err("not empty");
     assert!(matches!(full, BackupError::NotEmpty { .. }), "{full:?}");
 }
 

@@ -1,7 +1,7 @@
 //! The command line: what can be said, and who carries it out.
 
 use crate::{
-    config,
+    audit, config,
     failure::{EXIT_CODES, Exit, Failure, Outcome},
     object, server,
     session::Session,
@@ -66,6 +66,7 @@ enum Command {
     Login(site::login::Args),
     Config(config::Args),
     Roles(site::roles::Args),
+    Audit(audit::Args),
     Doctor(site::doctor::Args),
     Completion(site::completion::Args),
     Version(site::version::Args),
@@ -86,6 +87,7 @@ pub fn run(cli: Cli) -> Outcome {
     match cli.command {
         Command::Explain(args) => object::explain::run(&args),
         Command::Config(args) => config::run(args, globals),
+        Command::Audit(args) if args.is_local() => audit::run_local(args),
         Command::Completion(args) => site::completion::run(&args),
         Command::ManPages(args) => site::man_pages::run(&args),
         Command::Environment => Ok(crate::output::line(&environment())?),
@@ -119,6 +121,7 @@ pub fn run(cli: Cli) -> Outcome {
                     Command::Forget(args) => server::forget::run(args, session).await,
                     Command::Iso(args) => server::iso::run(args, session).await,
                     Command::Roles(args) => site::roles::run(args, session).await,
+                    Command::Audit(args) => audit::run(args, session).await,
                     // Those that need no session were taken above.
                     _ => Ok(()),
                 }

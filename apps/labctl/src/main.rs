@@ -1,5 +1,6 @@
 //! labctl: the operator's tool. It speaks only Lab's API.
 
+mod audit;
 mod cli;
 mod complete;
 mod config;

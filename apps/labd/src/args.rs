@@ -34,7 +34,8 @@ Examples:
   labd backup -o lab.backup
   labd backup -o lab.backup --kubeconfig admin.kubeconfig   from a labd elsewhere
 
-The file holds the certificate authority's key: whoever has it may do everything.")]
+Secrets and the certificate authority's key are in it encrypted with the keys in the data directory's keys/ (or where --keys
+says), which are not in it: keep a copy of them apart, for without them nobody can restore it.")]
     Backup {
         /// Where to write it; replaced only when the copy is whole
         #[arg(short, long, value_name = "FILE")]
@@ -46,13 +47,21 @@ The file holds the certificate authority's key: whoever has it may do everything
     /// Put a backup into an empty data directory
     #[command(after_help = "\
 Examples:
-  labd restore lab.backup --data-dir ./new
+  labd restore lab.backup --data-dir ./new --keys-from /safe/keys
   labd --data-dir ./new")]
     Restore {
         /// A file that `labd backup` wrote
         #[arg(value_name = "FILE")]
         file: PathBuf,
+        /// Directory with the keys of the labd that the backup is of; they are copied to where --keys says
+        #[arg(long, value_name = "DIR")]
+        keys_from: Option<PathBuf>,
     },
+    /// Add a key by which secrets are encrypted at rest, to be used from now on
+    #[command(after_help = "\
+A running labd takes it up within seconds, encrypts every secret anew while it goes on reading, and logs when the older
+keys can go. Backups of before still need them.")]
+    RotateKey,
     /// Say which version this is
     Version,
     /// Write the man pages into a folder, for packages

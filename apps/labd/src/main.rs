@@ -8,6 +8,7 @@ mod config;
 mod credentials;
 mod data_dir;
 mod figures;
+mod keys;
 mod kubeconfig;
 mod log;
 mod names;
@@ -37,7 +38,8 @@ fn main() -> ExitCode {
         Some(Command::Version) => version(),
         Some(Command::ManPages { folder }) => man_pages(&folder),
         Some(Command::Backup { output, kubeconfig }) => backup::backup(&settings, &output, kubeconfig),
-        Some(Command::Restore { file }) => backup::restore(&settings, &file),
+        Some(Command::Restore { file, keys_from }) => backup::restore(&settings, &file, keys_from),
+        Some(Command::RotateKey) => rotate_key(&settings),
     };
     outcome.map_or_else(|error| complain(&error, 1), |()| ExitCode::SUCCESS)
 }
@@ -51,6 +53,20 @@ fn man_pages(folder: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder)
         .and_then(|()| clap_mangen::generate_to(Args::command(), folder))
         .with_context(|| format!("writing man pages into {}", folder.display()))
+}
+
+fn rotate_key(settings: &Settings) -> anyhow::Result<()> {
+    let (id, path) = keys::add(&settings.keys)?;
+    writeln!(
+        std::io::stdout(),
+        "wrote {} with key {id}; keep a copy of it apart from backups",
+        path.display()
+    )?;
+    writeln!(
+        std::io::stderr(),
+        "labd takes it up within seconds, or when it is started next, encrypts every secret anew, and logs when older keys can go"
+    )?;
+    Ok(())
 }
 
 /// One line on stderr: what failed, and each cause beneath.

@@ -5,7 +5,9 @@ use crate::{
     config::Settings,
     credentials::{Credentials, TENDING},
     data_dir::{DataDir, Layout},
-    figures, kubeconfig, log, recovery, seed, welcome,
+    figures,
+    keys::{self, Sealer},
+    kubeconfig, log, recovery, seed, welcome,
 };
 use anyhow::Context;
 use bytes::Buf;
@@ -58,12 +60,14 @@ async fn serve(settings: Settings, started: Instant) -> anyhow::Result<()> {
     let (tls, pin) = (credentials.tls()?, credentials.pin());
 
     let trail = audit::open(&layout)?;
-    let store = open_store(&layout, &trail)?;
+    let sealer = open_keys(&layout, &settings)?;
+    let store = open_store(&layout, &trail, sealer.clone())?;
     let is_empty = store.revision() == 0;
     let synced = Arc::new(AtomicBool::new(false));
     let authorizer = RoleBased::follow(store.clone()).await.context("cannot read who may do what")?;
     let site_figures = SiteFigures::default();
-    let options = Options { authorizer, ..options(&store, &trail, &synced, directory.path(), &site_figures) };
+    let options =
+        Options { authorizer, ..options(&store, &trail, &sealer, &synced, directory.path(), &site_figures) };
     let api = ApiServer::new(lab_kinds::registry(), store.clone(), options);
     audit::note(&api, "start", audit::began(&trail)).await;
     let client = Client::new("labd", in_process(api.clone()));
@@ -81,6 +85,7 @@ async fn serve(settings: Settings, started: Instant) -> anyhow::Result<()> {
     let mut tending = JoinSet::new();
     tending.spawn(tend(credentials));
     tending.spawn(recovery::watch(store.clone(), trail.clone()));
+    tending.spawn(keys::follow(sealer, store.clone(), settings.keys.clone()));
 
     let server = kubeconfig::url(address);
     if is_new {
@@ -114,10 +119,23 @@ async fn serve(settings: Settings, started: Instant) -> anyhow::Result<()> {
     served
 }
 
-fn open_store(layout: &Layout<'_>, trail: &Arc<Trail>) -> anyhow::Result<Arc<Embedded>> {
+/// Reads the keys, and makes one where there is none.
+fn open_keys(layout: &Layout<'_>, settings: &Settings) -> anyhow::Result<Arc<Sealer>> {
+    let dir = &settings.keys;
+    if keys::keyring(dir)?.is_none() {
+        let (id, path) = keys::add(dir)?;
+        let had_data = layout.store().exists();
+        tracing::info!(key = %id, path = %path.display(), had_data, "made a key to encrypt secrets with; keep a copy of it");
+    }
+    let keyring = keys::keyring(dir)?.with_context(|| format!("there is no key in {}", dir.display()))?;
+    Ok(Arc::new(Sealer::new(keyring, &lab_kinds::registry())))
+}
+
+fn open_store(layout: &Layout<'_>, trail: &Arc<Trail>, sealer: Arc<Sealer>) -> anyhow::Result<Arc<Embedded>> {
     let path = layout.store();
     let recording = Recording::new(trail.clone()).context("cannot read how far the audit trail has come")?;
-    let options = lab_store::Options { notes: Some(Arc::new(recording)), ..lab_store::Options::default() };
+    let notes = Some(Arc::new(recording) as Arc<dyn lab_store::Notes>);
+    let options = lab_store::Options { notes, seal: Some(sealer), ..lab_store::Options::default() };
     let store = Embedded::open(&path, options)
         .with_context(|| format!("cannot open the store in {}", path.display()))?;
     Ok(Arc::new(store))
@@ -127,6 +145,7 @@ fn open_store(layout: &Layout<'_>, trail: &Arc<Trail>) -> anyhow::Result<Arc<Emb
 fn options(
     store: &Arc<Embedded>,
     trail: &Arc<Trail>,
+    sealer: &Arc<Sealer>,
     synced: &Arc<AtomicBool>,
     data_dir: &Path,
     site: &SiteFigures,
@@ -151,10 +170,10 @@ fn options(
     ];
     let mut metrics = figures::registry(store.clone(), trail.clone(), SystemTime::now());
     metrics.register_collector(Box::new(site.clone()));
-    let (copied, data_dir) = (store.clone(), data_dir.to_owned());
+    let (copied, sealer, data_dir) = (store.clone(), sealer.clone(), data_dir.to_owned());
     let backup = Extra {
         path: backup::stream::PATH,
-        answer: Arc::new(move || backup::stream::answer(&copied, &data_dir, Time(Timestamp::now()))),
+        answer: Arc::new(move || backup::stream::answer(&copied, &sealer, &data_dir, Time(Timestamp::now()))),
     };
     Options {
         version: health::version(env!("CARGO_PKG_VERSION")),

@@ -231,6 +231,8 @@ pub struct Kind {
     pub built_in: bool,
     /// Objects come to be by themselves, outside of the store: they can be read and nothing else.
     pub read_only: bool,
+    /// Objects hold what must not be read where they lie, on disk and in backups.
+    pub confidential: bool,
 }
 
 /// A kind that is compiled in: its file says how it is registered and shows one.
@@ -266,6 +268,7 @@ impl Kind {
             example: Some(|| serde_json::to_value(T::example()).expect("a kind's keys are strings")),
             built_in: false,
             read_only: false,
+            confidential: false,
         }
     }
 
@@ -350,6 +353,13 @@ impl Kind {
     #[must_use]
     pub fn read_only(mut self) -> Self {
         self.read_only = true;
+        self
+    }
+
+    /// Marks the kind as one whose objects are encrypted at rest.
+    #[must_use]
+    pub fn confidential(mut self) -> Self {
+        self.confidential = true;
         self
     }
 

@@ -25,7 +25,9 @@ pub use registry::Registry;
 use std::sync::LazyLock;
 
 static COMPILED_IN: LazyLock<Registry> = LazyLock::new(|| {
-    let groups = [core::kinds(), coordination::kinds(), metal::kinds(), iam::kinds(), audit::kinds()];
+    // All of it says how people and machines prove who they are.
+    let iam = iam::kinds().into_iter().map(Kind::confidential).collect();
+    let groups = [core::kinds(), coordination::kinds(), metal::kinds(), iam, audit::kinds()];
     Registry::new(groups.into_iter().flatten())
 });
 

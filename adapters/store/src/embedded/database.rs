@@ -7,6 +7,7 @@ use super::recovery::{self, Expected};
 use super::state::State;
 use super::{Options, engine, journal};
 use crate::disk::Disk;
+use crate::seal::Seals;
 use crate::{Error, Notes, Revision};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,12 +23,18 @@ pub(crate) struct Database {
     /// What the journal holds and the engine does not.
     pending: Changes,
     notes: Option<Arc<dyn Notes>>,
+    seals: Seals,
 }
 
 impl Database {
     /// Opens the database of a disk and reads it, and makes it when there is none. Writes nothing to one that is of this
-    /// format, so that a full disk can be read.
-    pub fn open(disk: &dyn Disk, options: &Options, trouble: &Arc<Trouble>) -> Result<(Self, State), Error> {
+    /// format, so that a full disk can be read. Also says how many values would be sealed otherwise now.
+    pub fn open(
+        disk: &dyn Disk,
+        options: &Options,
+        trouble: &Arc<Trouble>,
+    ) -> Result<(Self, State, u64), Error> {
+        let (seals, mut stale) = (Seals(options.seal.clone()), 0);
         Engine::clear_unfinished(disk)?;
         let engine = match Engine::open(disk, options.cache_bytes, trouble)? {
             Some(engine) => engine,
@@ -49,16 +56,19 @@ impl Database {
         let mut state = State::beginning(pending.compacted.map_or_else(|| engine.compacted(), Ok)?);
         let mut recall = |revision, record| match removed.contains(&revision) {
             true => Ok(()),
-            false => state.recall(revision, record),
+            false => {
+                stale += u64::from(seals.is_stale(&record));
+                state.recall(revision, seals.open(revision, record)?)
+            }
         };
         engine.read(&mut recall)?;
         for (revision, record) in &pending.puts {
             recall(*revision, record.clone())?;
         }
         let notes = options.notes.clone();
-        let mut database = Self { engine, journal, pending, notes };
+        let mut database = Self { engine, journal, pending, notes, seals };
         database.hand_over();
-        Ok((database, state))
+        Ok((database, state, stale))
     }
 
     /// Makes the files of a store that begins at a revision with these records. The engine's file comes last: without it
@@ -70,31 +80,40 @@ impl Database {
         records: impl Iterator<Item = Result<(Revision, Record), Error>>,
     ) -> Result<(), Error> {
         Journal::create(disk, options.journal_bytes).map_err(Error::unwritable)?;
-        let filled = Engine::replace(disk, options.cache_bytes, FIRST_EPOCH, compacted, records);
+        let seals = Seals(options.seal.clone());
+        let closed =
+            records.map(|record| record.map(|(revision, record)| (revision, seals.close(revision, record))));
+        let filled = Engine::replace(disk, options.cache_bytes, FIRST_EPOCH, compacted, closed);
         if filled.is_err() {
             disk.remove(journal::FILE).ok();
         }
         filled
     }
 
-    /// Makes the disk hold what it should after a commit failed, and opens it to be written to. `epoch` is the last that was used.
+    /// Makes the disk hold what it should after a commit failed, or all of it `anew`, and opens it to be written to. `epoch` is the
+    /// last that was used.
     pub fn recover(
         disk: &dyn Disk,
         options: &Options,
         trouble: &Arc<Trouble>,
         epoch: u64,
         expected: Expected,
+        anew: bool,
     ) -> Result<Self, Error> {
         keep_notes(options.notes.as_deref())?;
         // Whatever the old journal holds or seems to hold belongs to an epoch that is over.
         let epoch = epoch + 1;
-        let engine = recovery::recover(disk, options.cache_bytes, trouble, epoch, expected)?;
+        let seals = Seals(options.seal.clone());
+        let disks = recovery::Place { disk, cache_bytes: options.cache_bytes, trouble, epoch, seals: &seals };
+        let engine = if anew { disks.write_anew(expected) } else { disks.recover(expected) }?;
         let journal = Journal::renew(disk, options.journal_bytes, epoch).map_err(Error::unwritable)?;
-        Ok(Self { engine, journal, pending: Changes::default(), notes: options.notes.clone() })
+        Ok(Self { engine, journal, pending: Changes::default(), notes: options.notes.clone(), seals })
     }
 
     /// Makes changes durable; when this returns `Ok`, they are on disk. When the journal is full, the engine takes it in first.
-    pub fn commit(&mut self, changes: Changes) -> Result<(), Error> {
+    pub fn commit(&mut self, mut changes: Changes) -> Result<(), Error> {
+        let close = |(revision, record)| (revision, self.seals.close(revision, record));
+        changes.puts = std::mem::take(&mut changes.puts).into_iter().map(close).collect();
         if self.journal.is_full() {
             self.empty_journal()?;
         }

@@ -93,6 +93,8 @@ pub(crate) struct Counts {
     pub commit_seconds: Histogram,
     pub last_commit: Duration,
     pub unwritable: Option<Arc<str>>,
+    /// Values on disk that would be sealed otherwise now.
+    pub stale: u64,
 }
 
 impl Default for Counts {
@@ -107,6 +109,7 @@ impl Default for Counts {
             commit_seconds: Histogram::new(COMMIT_SECONDS),
             last_commit: Duration::ZERO,
             unwritable: None,
+            stale: 0,
         }
     }
 }

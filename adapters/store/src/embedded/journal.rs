@@ -254,6 +254,7 @@ mod tests {
             previous: revision - 1,
             mark: None,
             value: Some(Bytes::from(vec![b'v'; bytes])),
+            sealed: false,
         };
         Changes {
             puts: vec![(revision, record)],

@@ -26,7 +26,8 @@ pub(crate) use lock::DirectoryLock;
 pub(crate) use record::{Mark, Record, decimal};
 
 use crate::disk::{Directory, Disk};
-use crate::{Entry, Error, Listing, Notes, Range, Revision, Store, Watch, Write};
+use crate::seal::Seals;
+use crate::{Entry, Error, Listing, Notes, Range, Revision, Seal, Store, Watch, Write};
 use async_trait::async_trait;
 use bytes::Bytes;
 use figures::Counts;
@@ -64,6 +65,8 @@ pub struct Options {
     pub journal_bytes: u64,
     /// Who takes the notes that go with writes; `None` drops them.
     pub notes: Option<Arc<dyn Notes>>,
+    /// Seals values on their way to disk and into backups; `None` leaves all as they are.
+    pub seal: Option<Arc<dyn Seal>>,
     /// Bytes of memory for the engine's pages. Reads do not need them; large batches and compaction do.
     pub cache_bytes: usize,
 }
@@ -79,6 +82,7 @@ impl Default for Options {
             journal_bytes: 2 << 20,
             notes: None,
             cache_bytes: 8 << 20,
+            seal: None,
         }
     }
 }
@@ -107,6 +111,7 @@ pub struct Embedded {
     queue: Arc<Semaphore>,
     queue_grains: u32,
     writer: Mutex<Option<JoinHandle<()>>>,
+    seals: Seals,
     /// Held for as long as the store is open; the last to go.
     _lock: Option<DirectoryLock>,
 }
@@ -131,8 +136,12 @@ impl Embedded {
     /// See [`Embedded::open`].
     pub fn open_on(disk: Arc<dyn Disk>, options: Options) -> Result<Self, Error> {
         let trouble = Arc::default();
-        let (database, state) = Database::open(&*disk, &options, &trouble)?;
-        let shared = Arc::new(Shared { state: RwLock::new(state), counts: Mutex::default() });
+        let seals = Seals(options.seal.clone());
+        let (database, state, stale) = Database::open(&*disk, &options, &trouble)?;
+        let shared = Arc::new(Shared {
+            state: RwLock::new(state),
+            counts: Mutex::new(Counts { stale, ..Counts::default() }),
+        });
         let (sender, receiver) = mpsc::channel(QUEUE);
         let queue_grains = u32::try_from(options.queue_bytes / QUEUE_GRAIN).unwrap_or(u32::MAX).max(1);
         let writer = Writer::new(shared.clone(), disk.clone(), database, trouble, options);
@@ -147,6 +156,7 @@ impl Embedded {
             queue: Arc::new(Semaphore::new(queue_grains as usize)),
             queue_grains,
             writer: Mutex::new(Some(thread)),
+            seals,
             _lock: None,
         })
     }
@@ -187,6 +197,25 @@ impl Embedded {
             disk_bytes,
             unwritable: counts.unwritable,
         }
+    }
+
+    /// How many values lay on disk, when the store was opened or written anew, otherwise than they would be sealed now.
+    pub fn stale(&self) -> u64 {
+        self.shared.counts.lock().stale
+    }
+
+    /// Writes everything on disk anew, each value sealed as it is now. Writes wait meanwhile; reads go on. When this
+    /// returns `Ok`, nothing of before is left in the store's files.
+    ///
+    /// # Errors
+    /// [`Error::Unwritable`]: the old files are as they were, or hold both.
+    pub async fn write_anew(&self) -> Result<(), Error> {
+        self.ask(|answer| Request::WriteAnew { answer }).await
+    }
+
+    /// How values are sealed.
+    pub(crate) fn seals(&self) -> &Seals {
+        &self.seals
     }
 
     /// Every current object at one moment.

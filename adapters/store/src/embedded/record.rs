@@ -4,7 +4,7 @@
 //!
 //! | offset | length | what |
 //! |---|---|---|
-//! | 0 | 1 | 1: the key was given this value; 2: it was deleted |
+//! | 0 | 1 | 1: the key was given this value; 2: it was deleted; 3: it was given a value that is sealed here |
 //! | 1 | 8 | revision at which the key was created |
 //! | 9 | 8 | revision of the key's record before this one; 0 when it had none |
 //! | 17 | 4 | where in the value the revision is written; all ones when nowhere |
@@ -18,6 +18,7 @@ use std::sync::Arc;
 const HEAD: usize = 25;
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
+const SEALED: u8 = 3;
 const NO_MARK: u32 = u32::MAX;
 
 /// Where in a value its revision is written; its length follows from the revision.
@@ -32,6 +33,8 @@ pub(crate) struct Record {
     pub mark: Mark,
     /// `None` when the key was deleted.
     pub value: Option<Bytes>,
+    /// The value is sealed; the mark is the place in what it hides.
+    pub sealed: bool,
 }
 
 impl Record {
@@ -43,7 +46,11 @@ impl Record {
     /// Encodes into `out`, which is exactly [`Record::encoded_len`] long.
     pub fn encode(&self, out: &mut [u8]) {
         let (head, body) = out.split_at_mut(HEAD);
-        head[0] = if self.value.is_some() { PUT } else { DELETE };
+        head[0] = match &self.value {
+            Some(_) if self.sealed => SEALED,
+            Some(_) => PUT,
+            None => DELETE,
+        };
         head[1..9].copy_from_slice(&self.created.to_le_bytes());
         head[9..17].copy_from_slice(&self.previous.to_le_bytes());
         head[17..21].copy_from_slice(&self.mark.unwrap_or(NO_MARK).to_le_bytes());
@@ -68,17 +75,29 @@ impl Record {
         let key: Arc<str> = std::str::from_utf8(key).map_err(|_| damaged("its key is not UTF-8"))?.into();
         let value = &body[key_len..];
         let value = match head[0] {
-            PUT => Some(Bytes::copy_from_slice(value)),
+            PUT | SEALED => Some(Bytes::copy_from_slice(value)),
             DELETE if value.is_empty() => None,
             DELETE => return Err(damaged("a deletion with a value")),
             _ => return Err(damaged("its kind is unknown")),
         };
-        if let (Some(at), Some(value)) = (mark, &value)
-            && at as usize + decimal(revision).len() > value.len()
-        {
-            return Err(damaged("its mark lies beyond its value"));
+        let (created, previous, sealed) = (u64_at(head, 1), u64_at(head, 9), head[0] == SEALED);
+        let record = Self { key, created, previous, mark, value, sealed };
+        record.check_mark(revision)?;
+        Ok(record)
+    }
+
+    /// Whether the revision can stand in the value where the mark says; a sealed value does not show it.
+    pub fn check_mark(&self, revision: Revision) -> Result<(), Error> {
+        match (self.mark, &self.value) {
+            (Some(at), Some(value))
+                if !self.sealed && at as usize + decimal(revision).len() > value.len() =>
+            {
+                Err(Error::unreadable(format_args!(
+                    "the record of revision {revision} is damaged: its mark lies beyond its value"
+                )))
+            }
+            _ => Ok(()),
         }
-        Ok(Self { key, created: u64_at(head, 1), previous: u64_at(head, 9), mark, value })
     }
 }
 
@@ -131,7 +150,8 @@ mod tests {
     #[test]
     fn a_record_comes_back_as_it_was() {
         for value in [Some(Bytes::from_static(b"{\"v\":\"7\"}")), None] {
-            let record = Record { key: "t/k/ä".into(), created: 3, previous: 5, mark: Some(6), value };
+            let record =
+                Record { key: "t/k/ä".into(), created: 3, previous: 5, mark: Some(6), value, sealed: false };
             let mut bytes = vec![0; record.encoded_len()];
             record.encode(&mut bytes);
             assert_eq!(Record::decode(7, &bytes).expect("decodes"), record);
@@ -146,6 +166,7 @@ mod tests {
             previous: 0,
             mark: Some(0),
             value: Some(Bytes::from_static(b"7")),
+            sealed: false,
         };
         let mut good = vec![0; record.encoded_len()];
         record.encode(&mut good);

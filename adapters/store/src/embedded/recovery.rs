@@ -17,6 +17,7 @@ use super::engine::{Changes, Engine, Trouble};
 use super::record::Record;
 use super::state::State;
 use crate::disk::Disk;
+use crate::seal::Seals;
 use crate::{Error, Revision};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,59 +35,68 @@ impl Expected {
     }
 }
 
-/// Makes the engine's tables hold what they should, ask for the journal of `epoch`, and be open to be written to.
-pub(crate) fn recover(
-    disk: &dyn Disk,
-    cache_bytes: usize,
-    trouble: &Arc<Trouble>,
-    epoch: u64,
-    expected: Expected,
-) -> Result<Engine, Error> {
-    if !trouble.sync_failed() {
-        trouble.clear();
-        match mend(disk, cache_bytes, trouble, epoch, &expected) {
-            Ok(engine) => return Ok(engine),
-            Err(error) if trouble.io_failed() => return Err(error),
-            Err(error) => tracing::warn!(%error, "the database cannot be mended; it is written anew"),
-        }
-    }
-    let Expected { records, compacted } = expected;
-    Engine::replace(disk, cache_bytes, epoch, compacted, records.into_iter().map(Ok))?;
-    trouble.clear();
-    let engine = Engine::reopen(disk, cache_bytes, trouble)?;
-    tracing::info!("the database was written anew from memory");
-    Ok(engine)
+/// Where it belongs, and how it is sealed there.
+pub(crate) struct Place<'a> {
+    pub disk: &'a dyn Disk,
+    pub cache_bytes: usize,
+    pub trouble: &'a Arc<Trouble>,
+    /// The journal that the tables are to ask for.
+    pub epoch: u64,
+    pub seals: &'a Seals,
 }
 
-/// Opens the tables and commits what they lack and what they hold beyond what they should.
-fn mend(
-    disk: &dyn Disk,
-    cache_bytes: usize,
-    trouble: &Arc<Trouble>,
-    epoch: u64,
-    expected: &Expected,
-) -> Result<Engine, Error> {
-    let engine = Engine::reopen(disk, cache_bytes, trouble)?;
-    let mut missing = expected.records.clone();
-    let mut removals = Vec::new();
-    engine.read(|revision, found| {
-        match missing.get(&revision) {
-            Some(wanted) if same(revision, wanted, &found, expected.compacted) => {
-                missing.remove(&revision);
+impl Place<'_> {
+    /// Makes the engine's tables hold what they should, ask for the journal of the epoch, and be open to be written to.
+    pub fn recover(&self, expected: Expected) -> Result<Engine, Error> {
+        if !self.trouble.sync_failed() {
+            self.trouble.clear();
+            match self.mend(&expected) {
+                Ok(engine) => return Ok(engine),
+                Err(error) if self.trouble.io_failed() => return Err(error),
+                Err(error) => tracing::warn!(%error, "the database cannot be mended; it is written anew"),
             }
-            Some(_) => {}
-            None => removals.push(revision),
         }
-        Ok(())
-    })?;
-    let changes = Changes {
-        puts: missing.into_iter().collect(),
-        removals,
-        compacted: Some(expected.compacted),
-        notes: Vec::new(),
-    };
-    engine.commit(&changes, epoch).map_err(Error::unwritable)?;
-    Ok(engine)
+        let engine = self.write_anew(expected)?;
+        tracing::info!("the database was written anew from memory");
+        Ok(engine)
+    }
+
+    /// The same with new tables in the place of the present ones.
+    pub fn write_anew(&self, expected: Expected) -> Result<Engine, Error> {
+        let Expected { records, compacted } = expected;
+        let close = |(revision, record)| Ok((revision, self.seals.close(revision, record)));
+        let records = records.into_iter().map(close);
+        Engine::replace(self.disk, self.cache_bytes, self.epoch, compacted, records)?;
+        self.trouble.clear();
+        Engine::reopen(self.disk, self.cache_bytes, self.trouble)
+    }
+
+    /// Opens the tables and commits what they lack and what they hold beyond what they should.
+    fn mend(&self, expected: &Expected) -> Result<Engine, Error> {
+        let engine = Engine::reopen(self.disk, self.cache_bytes, self.trouble)?;
+        let mut missing = expected.records.clone();
+        let mut removals = Vec::new();
+        engine.read(|revision, found| {
+            let found = self.seals.open(revision, found)?;
+            match missing.get(&revision) {
+                Some(wanted) if same(revision, wanted, &found, expected.compacted) => {
+                    missing.remove(&revision);
+                }
+                Some(_) => {}
+                None => removals.push(revision),
+            }
+            Ok(())
+        })?;
+        let close = |(revision, record)| (revision, self.seals.close(revision, record));
+        let changes = Changes {
+            puts: missing.into_iter().map(close).collect(),
+            removals,
+            compacted: Some(expected.compacted),
+            notes: Vec::new(),
+        };
+        engine.commit(&changes, self.epoch).map_err(Error::unwritable)?;
+        Ok(engine)
+    }
 }
 
 /// Whether two records say the same. What a record before the oldest kept revision followed is no longer known.

@@ -72,6 +72,7 @@ impl Past {
             previous: self.before.as_ref().map_or(0, |o| o.modified),
             mark: self.after.as_ref().and_then(|o| o.mark),
             value: self.after.as_ref().map(|o| o.value.clone()),
+            sealed: false,
         }
     }
 
@@ -301,6 +302,7 @@ impl State {
             previous: 0,
             mark: object.mark,
             value: Some(object.value.clone()),
+            sealed: false,
         };
         let mut records: BTreeMap<_, _> = self.objects().map(|(key, o)| (o.modified, put(key, o))).collect();
         for past in &self.history {

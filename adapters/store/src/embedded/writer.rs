@@ -26,6 +26,11 @@ const COMPACT_STEP: u64 = 128;
 pub(crate) enum Request {
     /// To write.
     Write(Asked),
+    /// To write everything on disk anew.
+    WriteAnew {
+        /// Where the answer goes.
+        answer: Answer<()>,
+    },
     /// To forget history.
     Compact {
         /// Up to here.
@@ -125,6 +130,9 @@ impl Writer {
                     batch.push(asked);
                 }
                 Request::Compact { upto, answer } => self.accept_compaction(upto, answer),
+                Request::WriteAnew { answer } => {
+                    answer.send(self.write_anew()).ok();
+                }
             }
             if batch.len() >= self.options.batch_writes || bytes >= self.options.batch_bytes {
                 break;
@@ -240,9 +248,22 @@ impl Writer {
     fn recover(&mut self) -> Result<Database, Error> {
         // Nobody else changes the state; the lock need not be held while the disk works.
         let expected = Expected::of(&self.shared.state.read());
-        let database = Database::recover(&*self.disk, &self.options, &self.trouble, self.epoch, expected)?;
+        let database =
+            Database::recover(&*self.disk, &self.options, &self.trouble, self.epoch, expected, false)?;
         self.shared.counts.lock().recoveries += 1;
         Ok(database)
+    }
+
+    /// Writes the whole database anew. Should that fail, the next write recovers.
+    fn write_anew(&mut self) -> Result<(), Error> {
+        drop(self.database.take());
+        let expected = Expected::of(&self.shared.state.read());
+        let database =
+            Database::recover(&*self.disk, &self.options, &self.trouble, self.epoch, expected, true)?;
+        self.epoch = database.epoch();
+        self.database = Some(database);
+        self.shared.counts.lock().stale = 0;
+        Ok(())
     }
 
     fn changes(&self, pasts: &[Past], notes: Notes, forget: Option<Revision>) -> Changes {

@@ -1,12 +1,18 @@
 //! The file of a backup: the authority's files and the store in one stream.
 //!
-//! # Format, version 1
-//! A line `LABBACKUP 1`. A line with the SHA-256, in hexadecimal, of the line after it. A line of JSON: when and by which
-//! labd it was made, and the files of the authority as text. The store as [`lab_store::backup`] writes it, with its own
+//! # Format, version 2
+//! A line `LABBACKUP 2`. A line with the SHA-256, in hexadecimal, of the line after it. A line of JSON: when and by which
+//! labd it was made, and the files of the authority: its certificate as text, its key sealed
+//! and in base64. (Version 1 had the key as text, and nothing sealed in the store.) The store as [`lab_store::backup`] writes it, with its own
 //! hash at its end. A line `LABEND`, by which a copy that broke off is told from a whole one.
 
-use crate::data_dir::Layout;
+use crate::{
+    config::Settings,
+    data_dir::Layout,
+    keys::{self, Sealer},
+};
 use anyhow::{Context, bail, ensure};
+use base64::{Engine, prelude::BASE64_STANDARD};
 use lab_object::Time;
 use lab_pki::files;
 use lab_store::{Embedded, backup::BackupSummary};
@@ -17,10 +23,11 @@ use std::{
     fs::{self, File},
     io::{BufRead, BufReader, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 const MAGIC: &str = "LABBACKUP";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const END: &[u8] = b"LABEND\n";
 /// Longest line of the head, in bytes; keys and certificates take a few thousand.
 const MAX_LINE: u64 = 1 << 20;
@@ -33,8 +40,11 @@ struct Head {
     labd: String,
     /// When it was made.
     created: Time,
-    /// The authority's files, by name.
+    /// The authority's public files, by name.
     pki: BTreeMap<String, String>,
+    /// Its secret ones, sealed for their names, in base64.
+    #[serde(default)]
+    sealed: BTreeMap<String, String>,
 }
 
 /// What a restored backup held.
@@ -49,16 +59,22 @@ pub struct Restored {
 pub fn write(
     store: &Embedded,
     layout: &Layout<'_>,
+    sealer: &Sealer,
     now: Time,
     mut out: impl Write,
 ) -> anyhow::Result<BackupSummary> {
-    let mut pki = BTreeMap::new();
-    for (name, _) in lab_pki::FILES {
+    let (mut pki, mut sealed) = (BTreeMap::new(), BTreeMap::new());
+    for (name, mode) in lab_pki::FILES {
         let path = layout.pki().join(name);
         let text = files::read(&path)?.with_context(|| format!("{} is missing", path.display()))?;
-        pki.insert(name.to_owned(), text);
+        match mode {
+            files::PRIVATE => {
+                sealed.insert(name.to_owned(), BASE64_STANDARD.encode(sealer.seal_text(name, &text)))
+            }
+            _ => pki.insert(name.to_owned(), text),
+        };
     }
-    let head = Head { labd: env!("CARGO_PKG_VERSION").into(), created: now, pki };
+    let head = Head { labd: env!("CARGO_PKG_VERSION").into(), created: now, pki, sealed };
     let line = serde_json::to_string(&head).context("cannot write down the backup's head")?;
     writeln!(out, "{MAGIC} {VERSION}\n{}\n{line}", hash(&line)).context("cannot write the backup")?;
     let summary = store.backup(&mut out)?;
@@ -81,7 +97,8 @@ pub fn ends_well(file: &mut File) -> std::io::Result<bool> {
 /// Restores a backup into a directory that is empty or does not exist. Blocks.
 ///
 /// Everything is put together beside the directory and takes its name when it is whole and on disk.
-pub fn restore(path: &Path, directory: &Path) -> anyhow::Result<Restored> {
+pub fn restore(path: &Path, settings: &Settings, keys_from: Option<&Path>) -> anyhow::Result<Restored> {
+    let directory = settings.data_dir.as_path();
     let mut file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let about = || path.display().to_string();
     let whole = ends_well(&mut file).with_context(|| format!("cannot read {}", path.display()))?;
@@ -93,15 +110,46 @@ pub fn restore(path: &Path, directory: &Path) -> anyhow::Result<Restored> {
     ensure_empty(directory)?;
     let staging = Staging::beside(directory)?;
     let store = input.take(length - head_length - END.len() as u64);
-    let summary = lab_store::backup::restore(store, &Layout(&staging.0).store()).with_context(about)?;
+    let keys = match settings.keys.strip_prefix(directory) {
+        Ok(inside) => staging.0.join(inside),
+        Err(_) => settings.keys.clone(),
+    };
+    if let Some(from) = keys_from {
+        keys::copy(from, &keys)?;
+    }
+    let sealer = keys::keyring(&keys)?.map(|keyring| Arc::new(Sealer::new(keyring, &lab_kinds::registry())));
+    let secret = head.open(sealer.as_deref()).with_context(about)?;
+    let seal = sealer.map(|sealer| sealer as Arc<dyn lab_store::Seal>);
+    let summary = lab_store::backup::restore(store, &Layout(&staging.0).store(), seal).with_context(about)?;
     let pki = Layout(&staging.0).pki();
     files::create_private_directory(&pki)?;
     for (name, mode) in lab_pki::FILES {
-        let text = head.pki.get(name).with_context(|| format!("{} lacks {name}", path.display()))?;
+        let text = secret
+            .get(name)
+            .or(head.pki.get(name))
+            .with_context(|| format!("{} lacks {name}", path.display()))?;
         files::write(&pki.join(name), text.as_bytes(), mode)?;
     }
     staging.become_directory(directory)?;
     Ok(Restored { created: head.created, objects: summary.objects })
+}
+
+impl Head {
+    /// What is sealed in it.
+    fn open(&self, sealer: Option<&Sealer>) -> anyhow::Result<BTreeMap<String, String>> {
+        let mut opened = BTreeMap::new();
+        for (name, sealed) in &self.sealed {
+            let sealed = BASE64_STANDARD.decode(sealed).with_context(|| format!("{name} is damaged"))?;
+            let hint =
+                "its secrets cannot be read; name the directory with the keys of its labd with --keys-from";
+            let Some(sealer) = sealer else {
+                let key = lab_keyring::key_of(&sealed)?;
+                bail!("{hint}: it is encrypted with key {key}, and no key was given");
+            };
+            opened.insert(name.clone(), sealer.open_text(name, &sealed).context(hint)?);
+        }
+        Ok(opened)
+    }
 }
 
 /// Reads the lines before the store; with how many bytes they take.

@@ -6,6 +6,7 @@ pub mod stream;
 use crate::{
     config::Settings,
     data_dir::{DataDir, Layout},
+    keys::{self, Sealer},
 };
 use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use std::{
     fs::File,
     io::Write,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 use tempfile::NamedTempFile;
 
@@ -44,13 +46,18 @@ pub fn backup(settings: &Settings, output: &Path, kubeconfig: Option<PathBuf>) -
     );
     file.persist(&output).with_context(|| format!("cannot write {}", output.display()))?;
     File::open(parent).and_then(|parent| parent.sync_all()).context("cannot write the backup")?;
-    writeln!(std::io::stderr(), "wrote {}; it holds the authority's key: keep it safe", output.display())?;
+    writeln!(
+        std::io::stderr(),
+        "wrote {}; to restore it takes the keys in {} too, which are not in it",
+        output.display(),
+        settings.keys.display()
+    )?;
     Ok(())
 }
 
 /// Puts a backup into the data directory, which must be empty.
-pub fn restore(settings: &Settings, file: &Path) -> anyhow::Result<()> {
-    let restored = archive::restore(file, &settings.data_dir)?;
+pub fn restore(settings: &Settings, file: &Path, keys_from: Option<PathBuf>) -> anyhow::Result<()> {
+    let restored = archive::restore(file, settings, keys_from.as_deref())?;
     let (objects, created, directory) = (restored.objects, restored.created, settings.data_dir.display());
     writeln!(std::io::stderr(), "restored {objects} objects of {created} into {directory}")?;
     writeln!(std::io::stderr(), "start it with: labd --data-dir {directory}")?;
@@ -59,8 +66,8 @@ pub fn restore(settings: &Settings, file: &Path) -> anyhow::Result<()> {
 
 /// Where a backup comes from.
 enum Source {
-    /// A directory that no labd runs on, kept from being used meanwhile.
-    Directory(DataDir),
+    /// A directory that no labd runs on, kept from being used meanwhile, and that of its keys.
+    Directory(DataDir, PathBuf),
     /// The API, as this kubeconfig says.
     Api(PathBuf),
 }
@@ -77,17 +84,23 @@ impl Source {
             settings.data_dir.display()
         );
         Ok(match DataDir::try_open(&settings.data_dir)? {
-            Some(directory) => Self::Directory(directory),
+            Some(directory) => Self::Directory(directory, settings.keys.clone()),
             None => Self::Api(layout.admin_kubeconfig()),
         })
     }
 
     async fn copy(&self, out: &mut File) -> anyhow::Result<()> {
         match self {
-            Self::Directory(directory) => {
+            Self::Directory(directory, keys) => {
                 let layout = directory.layout();
-                let store = Embedded::open(&layout.store(), lab_store::Options::default())?;
-                archive::write(&store, &layout, Time(Timestamp::now()), std::io::BufWriter::new(out))?;
+                let keyring = keys::keyring(keys)?.with_context(|| {
+                    format!("there is no key in {}; start labd once, or put its keys back", keys.display())
+                })?;
+                let sealer = Arc::new(Sealer::new(keyring, &lab_kinds::registry()));
+                let options = lab_store::Options { seal: Some(sealer.clone()), ..Default::default() };
+                let store = Embedded::open(&layout.store(), options)?;
+                let out = std::io::BufWriter::new(out);
+                archive::write(&store, &layout, &sealer, Time(Timestamp::now()), out)?;
                 store.close();
                 Ok(())
             }

@@ -1,7 +1,7 @@
 //! A backup as an answer of the running server: made while it is sent.
 
 use super::archive;
-use crate::data_dir::Layout;
+use crate::{data_dir::Layout, keys::Sealer};
 use bytes::Bytes;
 use http::{Response, header};
 use lab_api_server::{Body, Pieces};
@@ -22,12 +22,12 @@ const PIECE: usize = 64 * 1024;
 const WAITING: usize = 4;
 
 /// Begins to send a backup. A client knows by its last line whether it came whole.
-pub fn answer(store: &Arc<Embedded>, data_dir: &Path, now: Time) -> Response<Body> {
+pub fn answer(store: &Arc<Embedded>, sealer: &Arc<Sealer>, data_dir: &Path, now: Time) -> Response<Body> {
     let (pieces, received) = mpsc::channel(WAITING);
-    let (store, data_dir): (_, PathBuf) = (store.clone(), data_dir.into());
+    let (store, sealer, data_dir): (_, _, PathBuf) = (store.clone(), sealer.clone(), data_dir.into());
     tokio::task::spawn_blocking(move || {
         let out = BufWriter::with_capacity(PIECE, Sender(pieces));
-        match archive::write(&store, &Layout(&data_dir), now, out) {
+        match archive::write(&store, &Layout(&data_dir), &sealer, now, out) {
             Ok(summary) => tracing::info!(objects = summary.objects, "a backup was taken"),
             Err(error) => tracing::error!("a backup failed: {error:#}"),
         }

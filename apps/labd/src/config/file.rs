@@ -10,6 +10,8 @@ use std::{fmt, net::SocketAddr, path::PathBuf};
 pub struct File {
     /// Where everything is kept.
     pub data_dir: Option<PathBuf>,
+    /// Directory with the keys by which secrets are encrypted at rest.
+    pub keys: Option<PathBuf>,
     /// Address and port of the API.
     pub listen: Option<SocketAddr>,
     /// Further names and addresses by which this server is called.
@@ -169,7 +171,7 @@ mod tests {
         );
         check(
             "banana = 1",
-            "line 1, column 1: banana: there is no such field; there are: data-dir, listen, names, log, events, bastion",
+            "line 1, column 1: banana: there is no such field; there are: data-dir, keys, listen, names, log, events, bastion",
         );
         check("listen = 5", "line 1, column 10: listen: invalid type: integer `5`, expected socket address");
         check("listen = \"x\"", "line 1, column 10: listen: invalid socket address syntax");

@@ -27,6 +27,9 @@ pub struct Flags {
     /// Where everything is kept [default: /var/lib/lab for root, else ~/.local/state/lab]
     #[arg(long, value_name = "DIR", global = true)]
     pub data_dir: Option<PathBuf>,
+    /// Directory with the keys by which secrets are encrypted at rest [default: keys in the data directory]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub keys: Option<PathBuf>,
     /// Address and port of the API [default: 0.0.0.0:6443]
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<SocketAddr>,
@@ -53,6 +56,8 @@ pub struct Flags {
 pub struct Settings {
     /// Where everything is kept.
     pub data_dir: PathBuf,
+    /// Directory with the keys by which secrets are encrypted at rest.
+    pub keys: PathBuf,
     /// Address and port of the API.
     pub listen: SocketAddr,
     /// Further names and addresses by which this server is called.
@@ -105,9 +110,17 @@ impl Settings {
             None => default_data_dir(root)?,
         };
         let names = if flags.names.is_empty() { file.names } else { flags.names };
+        let absolute = |path: &Path, what| {
+            std::path::absolute(path).with_context(|| format!("{what} {:?}", path.display()))
+        };
+        let data_dir = absolute(&data_dir, "data directory")?;
+        let keys = match flags.keys.or(file.keys) {
+            Some(keys) => absolute(&keys, "directory of keys")?,
+            None => data_dir.join("keys"),
+        };
         Ok(Self {
-            data_dir: std::path::absolute(&data_dir)
-                .with_context(|| format!("data directory {:?}", data_dir.display()))?,
+            data_dir,
+            keys,
             listen: flags.listen.or(file.listen).unwrap_or((Ipv4Addr::UNSPECIFIED, PORT).into()),
             names,
             log_level: flags.log.or(file.log.level).unwrap_or_default(),
@@ -222,6 +235,7 @@ mod tests {
             from_file,
             Settings {
                 data_dir: "/a".into(),
+                keys: "/a/keys".into(),
                 listen: "127.0.0.1:1".parse().unwrap(),
                 names: vec!["x".into()],
                 log_level: Level("warn".into()),
@@ -232,6 +246,7 @@ mod tests {
         );
         let flags = Flags {
             data_dir: Some("/b".into()),
+            keys: Some("/k".into()),
             listen: Some("127.0.0.1:2".parse().unwrap()),
             names: vec!["y".into()],
             log: Some(Level("debug".into())),
@@ -244,6 +259,7 @@ mod tests {
             from_flags,
             Settings {
                 data_dir: "/b".into(),
+                keys: "/k".into(),
                 listen: "127.0.0.1:2".parse().unwrap(),
                 names: vec!["y".into()],
                 log_level: Level("debug".into()),

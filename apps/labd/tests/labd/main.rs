@@ -4,4 +4,5 @@ mod backup;
 mod configuration;
 mod controllers;
 mod daemon;
+mod secrets;
 mod start;

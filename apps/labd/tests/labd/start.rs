@@ -39,8 +39,7 @@ async fn an_empty_directory_becomes_a_control_plane() {
     let request = |path: &str| http::Request::get(path).body(Bytes::new()).unwrap();
     let ready = client.send("ask", request("/readyz?verbose")).await.unwrap();
     let ready = client.collect("ask", ready.into_body()).await.unwrap();
-    let expected =
-        "[+]ping ok\n[+]store ok\n[+]store-writable ok\n[+]controllers-synced ok\nreadyz check passed\n";
+    let expected = "[+]ping ok\n[+]store ok\n[+]store-writable ok\n[+]audit-writable ok\n[+]controllers-synced ok\nreadyz check passed\n";
     assert_eq!(ready, expected);
     let metrics = client.send("ask", request("/metrics")).await.unwrap();
     let metrics = client.collect("ask", metrics.into_body()).await.unwrap();

@@ -64,6 +64,7 @@ resource!(Secret, "", "v1", "secrets", namespaced: true);
 impl Define for Secret {
     fn define() -> Kind {
         Kind::of::<Self>("secret")
+            .confidential()
             .columns([
                 Column::path("Type", "type", "What the data is for."),
                 Column::with("Data", |o| immutable::count(o, &["data"]), "How many keys there are.")
