@@ -21,6 +21,9 @@ impl Files for Site {
             return self.script(&script, asked).map(|text| Content::Memory(text.into()));
         }
         self.note(asked, Transfer::Began);
+        if let Some(content) = self.artefact(&asked.path).await {
+            return Some(content);
+        }
         let (folder, path) = (self.settings.folder.clone(), asked.path.clone());
         let opened = tokio::task::spawn_blocking(move || {
             let file = File::open(programs::find(&folder, &path)?).ok()?;

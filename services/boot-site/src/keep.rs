@@ -55,7 +55,7 @@ pub enum KeepError {
 }
 
 /// An error of the system, with what was being done.
-fn io<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> KeepError + 'a {
+pub(crate) fn io<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> KeepError + 'a {
     move |source| KeepError::Io { doing, path: path.to_owned(), source }
 }
 

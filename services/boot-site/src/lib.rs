@@ -4,6 +4,7 @@
 //! answering from what it had when nothing new comes in. [`start`] connects it: informers feed it, sockets are opened on the
 //! networks that are to be served, and what it sees is reported and stored.
 
+mod cache;
 mod dhcp;
 mod feed;
 mod figures;
@@ -32,7 +33,7 @@ use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 
 /// What a site is configured with.
@@ -62,6 +63,8 @@ pub struct Site {
     knowledge: Arc<Mutex<Knowledge>>,
     /// Where leases are stored; nowhere in tests of other things.
     leases: Arc<Mutex<Option<keep::LeaseFile>>>,
+    /// Where artefacts are kept; nowhere in tests of other things.
+    cache: OnceLock<Arc<cache::Cache>>,
     figures: Figures,
     /// Networks, the Bastion or interfaces may have changed.
     changed: Notify,
@@ -76,6 +79,7 @@ impl Site {
             addresses: RwLock::default(),
             knowledge: Arc::default(),
             leases: Arc::default(),
+            cache: OnceLock::new(),
             figures: Figures::default(),
             changed: Notify::new(),
         }

@@ -240,7 +240,10 @@ impl Reporter {
         let online = before.online == Some(true);
         let mut conditions = before.conditions.clone();
         put(&mut conditions, serving(wire), now);
+        let (used, artefacts) = self.site.cache.get().map(|cache| cache.report()).unwrap_or_default();
         BastionStatus {
+            cache_used_bytes: i64::try_from(used).ok().filter(|used| *used > 0),
+            artefacts,
             online: Some(true),
             since: if online { before.since } else { Some(Time(self.since)) },
             last_heartbeat: if due || !online { Some(Time(now)) } else { before.last_heartbeat },

@@ -1,5 +1,6 @@
 //! A site that runs: fed by informers, on the wire, reporting, storing.
 
+use crate::cache::{self, Cache};
 use crate::feed::Feeder;
 use crate::follow::Following;
 use crate::keep::{self, KeepError, LeaseFile, MachineFiles, Objects};
@@ -75,6 +76,9 @@ pub fn start(
     let site = Arc::new(Site::new(settings, surroundings));
     let (files, objects) = restore(&site, &state)?;
     let files = Arc::new(files);
+    let cache = Arc::new(Cache::open(&state.join("artefacts"))?);
+    // The site was made a moment ago and has none yet.
+    let _ = site.cache.set(cache);
     let reporter =
         Reporter { client: client.clone(), site: site.clone(), name: name.clone(), version, since };
     let reporter = Arc::new(reporter);
@@ -86,6 +90,7 @@ pub fn start(
     }
     tasks.spawn(report(reporter.clone(), following.clone(), wire, Backoff::connections(seed)));
     tasks.spawn(Feeder::new(client.clone(), site.clone(), name, run).feed());
+    tasks.spawn(cache::fetch_ahead(site.clone()));
     tasks.spawn(write(site.clone(), files.clone()));
     tasks.spawn(copy(site.clone(), objects.clone()));
     Ok(Running { site, reporter, following, files, objects, tasks })

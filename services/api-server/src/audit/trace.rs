@@ -2,6 +2,7 @@
 
 use crate::{caller::Caller, key, request::RequestInfo};
 use http::{header, request::Parts};
+use lab_kinds::Subresource;
 use lab_kinds::audit::{Actor, AuditEntry, Outcome, Target};
 use lab_object::Reason;
 use parking_lot::Mutex;
@@ -82,7 +83,8 @@ impl Trace {
     pub(crate) fn objects(&self, info: &RequestInfo) {
         let mut known = self.0.lock();
         let tenant = if info.tenant == key::DEFAULT_TENANT { "" } else { &info.tenant };
-        known.due |= !info.verb.is_read();
+        // Lines of machines' logs, several times a second, change no object.
+        known.due |= !info.verb.is_read() && info.subresource != Some(Subresource::Logs);
         known.entry.verb = info.verb.as_str().into();
         known.entry.path.clear();
         known.entry.dry_run = info.query.dry_run;
