@@ -181,7 +181,7 @@ impl Access {
                 return Err(Refusal::Forbidden(self.missing(ask, action, object)));
             }
         }
-        let entered = if old.is_none() { new } else { None };
+        let entered = if old.is_none() && ask.subresource.is_empty() { new } else { None };
         if matches!(self.0, Holder::Machine(_)) && entered.is_some_and(|server| !Machine::may_enter(server)) {
             let why = "a bastion enters machines by spec.macs and spec.uuid only";
             return Err(Refusal::Forbidden(why.into()));

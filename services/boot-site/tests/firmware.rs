@@ -3,8 +3,8 @@
 
 use jiff::Timestamp;
 use lab_boot_site::{Settings, Site, Surroundings};
-use lab_kinds::metal::Network;
 use lab_kinds::metal::network::{Dhcp, DhcpMode, DhcpRange, NetworkSpec};
+use lab_kinds::metal::{Network, Server};
 use lab_machine::timeline::Event;
 use lab_netboot::dhcp::{Answerer, Received, Reply, Socket, listen};
 use lab_netboot::router::Solicitations;
@@ -117,12 +117,18 @@ fn site(address: [u8; 4], folder: &std::path::Path, mode: DhcpMode) -> Site {
 
 /// Boots a machine and waits until it asks for its kernel.
 async fn boots(firmware: &[&str], mode: DhcpMode) {
+    boots_as(None, firmware, mode).await;
+}
+
+/// The same with a machine that is known.
+async fn boots_as(server: Option<Server>, firmware: &[&str], mode: DhcpMode) {
     let tap = Tap::new("labtap0");
     let folder = tempfile::tempdir().expect("there is room");
     for name in ["undionly.kpxe", "snponly.efi"] {
         std::fs::copy(format!("/usr/lib/ipxe/{name}"), folder.path().join(name)).expect("iPXE is installed");
     }
     let site = Arc::new(site([10, 9, 0, 1], folder.path(), mode));
+    site.with(|known| server.into_iter().for_each(|server| known.put_server(server)));
     let mut servers = tokio::task::JoinSet::new();
     for port in [67, 4011] {
         let socket = Socket::open(tap.0, port).expect("the port is free");
@@ -222,4 +228,32 @@ async fn uefi_http_full() {
 #[ignore = "needs root and QEMU"]
 async fn uefi_http_proxy() {
     boots(&[UEFI, UEFI_HTTP].concat(), DhcpMode::Proxy).await;
+}
+
+/// UEFI that starts only what Microsoft signed.
+const SECURE_BOOT: &[&str] = &[
+    "-machine",
+    "q35,smm=on",
+    "-global",
+    "driver=cfi.pflash01,property=secure,value=on",
+    "-drive",
+    "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.secboot.fd",
+    "-drive",
+    "if=pflash,format=raw,snapshot=on,file=/usr/share/OVMF/OVMF_VARS_4M.ms.fd",
+    "-device",
+    "virtio-net-pci,netdev=n,mac=52:54:00:00:00:01,romfile=",
+    "-device",
+    "virtio-rng-pci",
+];
+
+/// shim, then GRUB, as the packages shim-signed and grub-efi-amd64-signed have them. Debian's GRUB does not hear proxy offers, so that this
+/// takes a full DHCP server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs root and QEMU"]
+async fn secure_boot_full() {
+    let mut server = Server::default();
+    server.metadata.name = Some("a".into());
+    server.spec.macs = vec![MAC];
+    server.status.hardware.firmware.secure_boot = Some(true);
+    boots_as(Some(server), SECURE_BOOT, DhcpMode::Full).await;
 }

@@ -215,6 +215,18 @@ async fn machines_have_what_their_identity_needs() {
     as_bastion("POST", SERVERS.into(), "application/json", server("x", "dev"), 403).await;
     let own = json!({"status": {"bastion": "b1", "phase": "Discovering"}});
     as_bastion("PATCH", format!("{SERVERS}/52-54-00-12-34-56/status"), MERGE, own, 200).await;
+    // It hands on the lines of its own machines, in its own name.
+    const BASTIONS: &str = "/apis/metal.lab/v1alpha1/bastions";
+    for name in ["b1", "b2"] {
+        lab.root("POST", BASTIONS, json!({"metadata": {"name": name}}), 201).await;
+    }
+    let line = json!({"at": "2026-11-21T12:00:00Z", "text": "hello"});
+    let of = |mac: &str, server: &str| json!({"mac": mac, "server": server, "first": 0, "lines": [line]});
+    let machines = [of("52:54:00:12:34:56", "52-54-00-12-34-56"), of("52:54:00:00:00:02", "s-dev")];
+    let feed = json!({"run": "r", "machines": machines});
+    let fed = as_bastion("POST", format!("{BASTIONS}/b1/logs"), "application/json", feed.clone(), 200).await;
+    assert_eq!(fed["next"], json!({"52:54:00:12:34:56": 1}), "another's machine is left out");
+    as_bastion("POST", format!("{BASTIONS}/b2/logs"), "application/json", feed, 404).await;
     let away = caller("bastion:b2", &["lab:bastions"]);
     let list = lab.request(away, ["GET", SERVERS, ""], NULL, 200).await;
     assert_eq!(names(&list), ["s-dev", "s-prod"], "a machine at another bastion is not seen");
