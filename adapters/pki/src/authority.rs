@@ -151,7 +151,7 @@ fn parse_key(paths: &Paths, pem: &str) -> Result<KeyPair, Error> {
     KeyPair::from_pem(pem).map_err(|e| Error::Damaged { path: paths.key.clone(), why: e.to_string() })
 }
 
-fn lifetime_of(certificate: &X509Certificate<'_>) -> Lifetime {
+pub(crate) fn lifetime_of(certificate: &X509Certificate<'_>) -> Lifetime {
     let moment = |seconds: i64| {
         SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
     };
@@ -165,6 +165,6 @@ pub(crate) fn to_pem(certificate: &CertificateDer<'_>) -> String {
     pem::encode_config(&block, pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

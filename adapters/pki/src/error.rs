@@ -57,6 +57,24 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// A certificate signing request is not taken.
+    #[error("this certificate signing request is not taken: {why}")]
+    Request {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A service account's token is not taken, or cannot be made.
+    #[error("this token of a service account is not taken: {why}")]
+    Token {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A password cannot be hashed.
+    #[error("this password cannot be hashed: {why}")]
+    Password {
+        /// What is wrong with it.
+        why: String,
+    },
     /// TLS could not be set up.
     #[error("cannot set up TLS")]
     Tls {

@@ -1,7 +1,43 @@
 //! Who a client certificate says its bearer is.
 
-use crate::Error;
+use crate::{
+    Error, Lifetime,
+    authority::{hex, lifetime_of},
+};
+use rustls_pki_types::{CertificateDer, pem::PemObject};
 use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// By which number a certificate is named, and how long it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFacts {
+    /// Its serial number, in lower-case hexadecimal without leading zeros.
+    pub serial_number: String,
+    /// From when until when it holds.
+    pub lifetime: Lifetime,
+}
+
+impl CertificateFacts {
+    /// Reads them from a certificate in DER.
+    ///
+    /// # Errors
+    /// It is no certificate.
+    pub fn read(der: &[u8]) -> Result<Self, Error> {
+        let (_, certificate) =
+            X509Certificate::from_der(der).map_err(|e| Error::NotACertificate { why: e.to_string() })?;
+        let serial_number = hex(certificate.raw_serial()).trim_start_matches('0').to_owned();
+        Ok(Self { serial_number, lifetime: lifetime_of(&certificate) })
+    }
+
+    /// Reads them from the first certificate in a PEM text.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn of_pem(pem: &str) -> Result<Self, Error> {
+        let der = CertificateDer::from_pem_slice(pem.as_bytes())
+            .map_err(|e| Error::NotACertificate { why: e.to_string() })?;
+        Self::read(&der)
+    }
+}
 
 /// A user and their groups, as Kubernetes keeps them in a certificate's subject: common name and organisations.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! Certificates for servers and clients, signed by the authority.
 
-use crate::{Authority, Error, Identity, Lifetime, subject::sign_as};
+use crate::{Authority, Error, Identity, Lifetime, random, subject::sign_as};
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose, SanType,
-    date_time_ymd,
+    SerialNumber, date_time_ymd,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::{collections::BTreeSet, fmt, net::IpAddr, time::SystemTime};
@@ -74,7 +74,7 @@ impl Authority {
     pub fn issue_server(&self, names: &ServerNames, lifetime: Lifetime) -> Result<Issued, Error> {
         let subject = names.dns.first().cloned().unwrap_or_else(|| "server".into());
         let fail = |source| Error::Issue { subject: format!("server {subject}"), source };
-        let mut params = leaf(lifetime, ExtendedKeyUsagePurpose::ServerAuth);
+        let mut params = params(lifetime, ExtendedKeyUsagePurpose::ServerAuth);
         for name in &names.dns {
             let name = name.as_str().try_into().map_err(|_| Error::Issue {
                 subject: format!("server name {name:?}"),
@@ -92,7 +92,7 @@ impl Authority {
     /// Makes a key and a certificate by which a client is `identity`.
     pub fn issue_client(&self, identity: &Identity, lifetime: Lifetime) -> Result<Issued, Error> {
         let fail = |source| Error::Issue { subject: format!("user {}", identity.user), source };
-        let params = leaf(lifetime, ExtendedKeyUsagePurpose::ClientAuth);
+        let params = params(lifetime, ExtendedKeyUsagePurpose::ClientAuth);
         let key = KeyPair::generate().map_err(fail)?;
         let certificate = sign_as(identity, &params, &key, self.issuer()).map_err(fail)?;
         Ok(Issued::new(certificate, &key, lifetime))
@@ -107,12 +107,17 @@ impl Issued {
     }
 }
 
-fn leaf(lifetime: Lifetime, usage: ExtendedKeyUsagePurpose) -> CertificateParams {
+/// All of a leaf certificate but its names.
+pub(crate) fn params(lifetime: Lifetime, usage: ExtendedKeyUsagePurpose) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![usage];
     params.use_authority_key_identifier_extension = true;
+    // Random, as otherwise two certificates for one key would share it.
+    let mut serial = random::bytes::<16>();
+    serial[0] = serial[0] & 0x7f | 0x40;
+    params.serial_number = Some(SerialNumber::from_slice(&serial));
     set_lifetime(&mut params, lifetime);
     params
 }

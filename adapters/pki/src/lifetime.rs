@@ -20,6 +20,11 @@ impl Lifetime {
         Self { from: now - BACKDATE, until: now + length }
     }
 
+    /// When the certificate was issued.
+    pub fn issued(&self) -> SystemTime {
+        self.from + BACKDATE
+    }
+
     /// Whether the certificate holds.
     pub fn holds(&self, now: SystemTime) -> bool {
         self.from <= now && now <= self.until

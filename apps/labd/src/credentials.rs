@@ -1,7 +1,8 @@
 //! What labd proves itself with, and what it gives the administrator: made at the first start, renewed in time.
 
 use crate::{config::Settings, data_dir::Layout, kubeconfig, names};
-use lab_pki::{Authority, Lifetime, ServerNames, ServingCertificate, server_config};
+use lab_api_server::Issuer;
+use lab_pki::{Authority, Lifetime, ServerNames, ServiceTokens, ServingCertificate, server_config};
 use std::{
     net::SocketAddr,
     path::PathBuf,
@@ -16,7 +17,7 @@ pub const TENDING: Duration = Duration::from_secs(10 * 60);
 
 /// The authority with all that it issued for this server.
 pub struct Credentials {
-    authority: Authority,
+    authority: Arc<Authority>,
     serving: Arc<ServingCertificate>,
     names: ServerNames,
     listen: SocketAddr,
@@ -33,7 +34,7 @@ impl Credentials {
         listen: SocketAddr,
         now: SystemTime,
     ) -> anyhow::Result<Self> {
-        let authority = Authority::load_or_create(&layout.pki(), now)?;
+        let authority = Arc::new(Authority::load_or_create(&layout.pki(), now)?);
         let names = names::of_this_machine(listen, &settings.names);
         let issued = authority.issue_server(&names, Lifetime::starting(now, SERVING))?;
         let credentials = Self {
@@ -51,6 +52,11 @@ impl Credentials {
     /// The server's side of TLS. Renewals take effect in it.
     pub fn tls(&self) -> anyhow::Result<rustls::ServerConfig> {
         Ok(server_config(&self.authority, self.serving.clone())?)
+    }
+
+    /// What the API signs certificates and service accounts' tokens with.
+    pub fn issuer(&self, layout: &Layout<'_>) -> anyhow::Result<Issuer> {
+        Ok(Issuer::new(self.authority.clone(), ServiceTokens::load_or_create(&layout.pki())?))
     }
 
     /// The authority's fingerprint.

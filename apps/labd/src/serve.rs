@@ -58,6 +58,7 @@ async fn serve(settings: Settings, started: Instant) -> anyhow::Result<()> {
     let address = listener.local_addr().context("cannot read the address listened at")?;
     let credentials = Credentials::open(&layout, &settings, address, SystemTime::now())?;
     let (tls, pin) = (credentials.tls()?, credentials.pin());
+    let issuer = Some(Arc::new(credentials.issuer(&layout)?));
 
     let trail = audit::open(&layout)?;
     let sealer = open_keys(&layout, &settings)?;
@@ -66,8 +67,11 @@ async fn serve(settings: Settings, started: Instant) -> anyhow::Result<()> {
     let synced = Arc::new(AtomicBool::new(false));
     let authorizer = RoleBased::follow(store.clone()).await.context("cannot read who may do what")?;
     let site_figures = SiteFigures::default();
-    let options =
-        Options { authorizer, ..options(&store, &trail, &sealer, &synced, directory.path(), &site_figures) };
+    let options = Options {
+        authorizer,
+        issuer,
+        ..options(&store, &trail, &sealer, &synced, directory.path(), &site_figures)
+    };
     let api = ApiServer::new(lab_kinds::registry(), store.clone(), options);
     audit::note(&api, "start", audit::began(&trail)).await;
     let client = Client::new("labd", in_process(api.clone()));

@@ -6,6 +6,7 @@ use crate::{
     grants::Grants,
     machine::Machine,
     permission::{Action, Permission, Scope},
+    policy::Policy,
 };
 use lab_object::Json;
 use std::{collections::BTreeMap, sync::Arc};
@@ -71,6 +72,21 @@ impl Access {
     /// Nothing, for a reason.
     pub const fn nothing(why: &'static str) -> Self {
         Self(Holder::Nothing(why))
+    }
+
+    /// What is left of it for who may do no more than these permissions: that which both allow. A machine's identity is
+    /// never narrowed, as no token stands for one.
+    pub fn narrowed(&self, to: &[Permission], roles: &Policy) -> Self {
+        match &self.0 {
+            Holder::Everything => {
+                Self(Holder::Granted { grants: to.iter().collect(), roles: roles.roles.clone() })
+            }
+            Holder::Granted { grants, roles } => {
+                Self(Holder::Granted { grants: grants.narrowed(to), roles: roles.clone() })
+            }
+            Holder::Nothing(why) => Self::nothing(why),
+            Holder::Machine(_) => Self::nothing("a token cannot stand for a machine"),
+        }
     }
 
     /// Whether there is nothing to decide.

@@ -53,6 +53,8 @@ impl Domain {
             ("iam.lab", "rolebindings") => Self::RoleBinding,
             ("iam.lab", "jointokens") => Self::JoinToken,
             ("iam.lab" | "audit.lab", _) => Self::Secret,
+            // Says whose a token is.
+            ("authentication.k8s.io", "tokenreviews") => Self::Secret,
             ("authentication.k8s.io", "selfsubjectreviews")
             | ("authorization.k8s.io", "selfsubjectaccessreviews" | "selfsubjectrulesreviews") => {
                 Self::Review

@@ -1,11 +1,13 @@
 //! Permissions put together, in a form in which a decision takes a few look-ups however many there are.
 
 use crate::permission::{Action, Permission, Scope};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// All that somebody was given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
+    /// What was given, one by one.
+    given: BTreeSet<Permission>,
     clouds: Level<Level<Level<Action>>>,
     /// The strongest action that is permitted anywhere.
     strongest: Option<Action>,
@@ -48,6 +50,13 @@ impl Grants {
         let held = servers.entry(at.server, || action);
         *held = action.max(*held);
         self.strongest = self.strongest.max(Some(action));
+        self.given.insert(permission.clone());
+    }
+
+    /// What is left for who may do no more than these permissions.
+    pub fn narrowed(&self, to: &[Permission]) -> Self {
+        let met: Vec<_> = self.given.iter().flat_map(|held| to.iter().filter_map(|p| held.meet(p))).collect();
+        met.iter().collect()
     }
 
     /// Whether an action is permitted at a place. A part of the place that is `None` is reached by `*` only.
@@ -111,6 +120,20 @@ mod tests {
             );
             prop_assert_eq!(grants.reach(asked.action()), held.iter().any(|one| one.action() >= asked.action()));
             prop_assert_eq!(grants.is_empty(), held.is_empty());
+        }
+
+        #[test]
+        fn narrowed_permit_what_both_do(
+            held in prop::collection::vec(any_permission(), 0..6),
+            to in prop::collection::vec(any_permission(), 0..6),
+            asked in any_permission()
+        ) {
+            let (grants, bound): (Grants, Grants) = (held.iter().collect(), to.iter().collect());
+            let at = (asked.action(), asked.scope());
+            prop_assert_eq!(
+                grants.narrowed(&to).permit(at.0, at.1),
+                grants.permit(at.0, at.1) && bound.permit(at.0, at.1)
+            );
         }
     }
 }

@@ -18,13 +18,18 @@
 //! - Secrets, service accounts' tokens and `iam.lab` are for `admin`. Who administers only a part deals with the Roles and
 //!   RoleBindings that reach no further than that part, and with JoinTokens into environments they administer in every
 //!   cloud; so nobody grants what they do not hold.
+//! - An API token narrows what its user may do ([`Access::narrowed`]); what was shown to prove who somebody is counts only
+//!   as long as [`credentials`] say so.
 //! - [`machine`]s have identities of their own, and exactly what these need.
 //! - What may not be seen does not exist ([`Refusal`]).
 
 pub mod access;
 pub mod ask;
+pub mod credentials;
+pub mod enrolment;
 pub mod facts;
 pub mod grants;
+pub mod guesses;
 pub mod machine;
 pub mod permission;
 pub mod policy;
@@ -33,8 +38,10 @@ pub mod seed;
 
 pub use access::{Access, Refusal, Sight, Verdict};
 pub use ask::{Ask, Domain};
+pub use credentials::Credentials;
 pub use facts::Facts;
 pub use grants::Grants;
+pub use guesses::Guesses;
 pub use machine::Machine;
 pub use permission::{Action, Permission, Scope};
 pub use policy::Policy;

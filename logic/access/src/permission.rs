@@ -101,6 +101,20 @@ impl Permission {
             && part(&self.server, at.server)
     }
 
+    /// What both permit; `None` where they have nothing in common.
+    pub fn meet(&self, other: &Self) -> Option<Self> {
+        let part = |a: &Option<Box<str>>, b: &Option<Box<str>>| match (a, b) {
+            (None, part) | (part, None) => Some(part.clone()),
+            (Some(a), Some(b)) => (a == b).then(|| Some(a.clone())),
+        };
+        Some(Self {
+            action: Some(self.action().min(other.action())),
+            cloud: part(&self.cloud, &other.cloud)?,
+            environment: part(&self.environment, &other.environment)?,
+            server: part(&self.server, &other.server)?,
+        })
+    }
+
     /// Whether it permits all that the other one does.
     pub fn covers(&self, other: &Self) -> bool {
         self.permits(other.action(), other.scope())
@@ -221,6 +235,14 @@ pub(crate) mod tests {
             prop_assert!(!(a.covers(&b) && b.covers(&c)) || a.covers(&c));
             prop_assert!(!(a.covers(&b) && b.covers(&a)) || (a.action(), a.scope()) == (b.action(), b.scope()));
             prop_assert_eq!(permission(&a.to_string()), a);
+        }
+
+        #[test]
+        fn what_both_permit_is_permitted_by_each(
+            a in any_permission(), b in any_permission(), c in any_permission()
+        ) {
+            let both = a.meet(&b).is_some_and(|met| met.covers(&c));
+            prop_assert_eq!(both, a.covers(&c) && b.covers(&c));
         }
     }
 }

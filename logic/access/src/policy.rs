@@ -15,13 +15,16 @@ use std::{
 
 /// The group that may do everything, as Kubernetes names it.
 pub const MASTERS: &str = "system:masters";
+/// The group of those whose certificate a login gave: they have the groups that their User names at present, whatever stands
+/// in the certificate, and nothing once there is no such User.
+pub const LOGIN: &str = "lab:login";
 /// The group of everybody who is known, as Kubernetes names it.
 pub const AUTHENTICATED: &str = "system:authenticated";
 
 /// All that decides who may do what. It is fed with objects and asked for callers.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
-    roles: Arc<Roles>,
+    pub(crate) roles: Arc<Roles>,
     bindings: BTreeMap<String, Binding>,
     users: BTreeMap<String, User>,
     bastions: BTreeMap<String, Site>,
@@ -104,9 +107,11 @@ impl Policy {
 
     /// Every group of a caller: those they came with, those that their User object names, and that of everybody known.
     pub fn groups(&self, user: &str, groups: &[String]) -> Vec<String> {
+        let logged_in = groups.iter().any(|group| group == LOGIN);
+        let brought = groups.iter().filter(|group| !logged_in || *group == LOGIN);
         let own = self.users.get(user).map(|user| user.groups.as_slice()).unwrap_or_default();
         let mut all: Vec<String> = Vec::new();
-        for group in groups.iter().chain(own).map(String::as_str).chain([AUTHENTICATED]) {
+        for group in brought.chain(own).map(String::as_str).chain([AUTHENTICATED]) {
             if all.iter().all(|known| known != group) {
                 all.push(group.to_owned());
             }
@@ -119,6 +124,9 @@ impl Policy {
     pub fn access(&self, user: &str, groups: &[String]) -> Access {
         if self.users.get(user).is_some_and(|user| user.disabled) {
             return Access::nothing("the user is disabled");
+        }
+        if groups.iter().any(|group| group == LOGIN) && !self.users.contains_key(user) {
+            return Access::nothing("there is no such user any more");
         }
         let groups = self.groups(user, groups);
         if groups.iter().any(|group| group == MASTERS) {

@@ -55,7 +55,7 @@ pub fn verbs_of(subresource: &Subresource) -> &'static [&'static str] {
     match subresource {
         Subresource::Status | Subresource::Scale { .. } => &["get", "patch", "update"],
         Subresource::Finalize => &["update"],
-        Subresource::Token | Subresource::Logs => &["create"],
+        Subresource::Token | Subresource::Password | Subresource::Logs => &["create"],
         Subresource::Log => &["get"],
     }
 }
@@ -124,8 +124,9 @@ impl Access {
     }
 }
 
-/// The questions about oneself, by group and plural.
-pub const REVIEWS: [(&str, &str); 3] = [
+/// The questions about oneself, and that about a token, by group and plural.
+pub const REVIEWS: [(&str, &str); 4] = [
+    ("authentication.k8s.io", "tokenreviews"),
     ("authentication.k8s.io", "selfsubjectreviews"),
     ("authorization.k8s.io", "selfsubjectaccessreviews"),
     ("authorization.k8s.io", "selfsubjectrulesreviews"),

@@ -120,6 +120,8 @@ pub enum Subresource {
     Log,
     /// `logs`: takes the lines of many machines from a bastion; only written.
     Logs,
+    /// `password`: sets a user's password.
+    Password,
 }
 
 impl Subresource {
@@ -132,6 +134,7 @@ impl Subresource {
             Self::Token => "token",
             Self::Log => "log",
             Self::Logs => "logs",
+            Self::Password => "password",
         }
     }
 }
@@ -143,6 +146,16 @@ pub enum NameRule {
     Subdomain,
     /// RFC 1123 label: at most 63 of `[a-z0-9-]`.
     Label,
+}
+
+/// What is made for every object of a kind that stands for a token: the token itself, which only the answer to the
+/// object's creation shows (in `status.token`), and its SHA-256, which is stored (in `spec.tokenHash`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenRule {
+    /// What tokens of the kind begin with, so that people and scanners for leaked secrets recognise them.
+    pub prefix: &'static str,
+    /// For how many seconds a token is good whose object names no end in `spec.expires`.
+    pub life: i64,
 }
 
 /// A schema that is built when it is first looked at; reads as a [`Schema`].
@@ -231,6 +244,8 @@ pub struct Kind {
     pub built_in: bool,
     /// Objects come to be by themselves, outside of the store: they can be read and nothing else.
     pub read_only: bool,
+    /// Objects of this kind stand for tokens, which are made with them.
+    pub token: Option<TokenRule>,
     /// Objects hold what must not be read where they lie, on disk and in backups.
     pub confidential: bool,
 }
@@ -268,8 +283,16 @@ impl Kind {
             example: Some(|| serde_json::to_value(T::example()).expect("a kind's keys are strings")),
             built_in: false,
             read_only: false,
+            token: None,
             confidential: false,
         }
+    }
+
+    /// Has a token made with every object.
+    #[must_use]
+    pub fn with_token(mut self, rule: TokenRule) -> Self {
+        self.token = Some(rule);
+        self
     }
 
     /// Sets the abbreviations.

@@ -19,6 +19,7 @@ mod check;
 pub use condition::{Condition, ConditionStatus};
 pub use kind::{
     Cell, Column, ColumnType, Define, Kind, LazySchema, NameRule, Scope, SelectableField, Subresource,
+    TokenRule,
 };
 pub use registry::Registry;
 

@@ -2,7 +2,11 @@
 
 use crate::caller::{Caller, MASTERS};
 use async_trait::async_trait;
-use lab_access::Access;
+use jiff::Timestamp;
+use lab_access::{
+    Access,
+    credentials::{Lapsed, Token},
+};
 use lab_store::Revision;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -18,8 +22,29 @@ pub trait Authorizer: Send + Sync + 'static {
         caller.groups.clone()
     }
 
-    /// A number that changes whenever [`Self::access`] may answer differently; `None` where it never does. Watches that
-    /// are running look again when it changes.
+    /// The API token with a hash (`sha256:` and 64 hexadecimal digits).
+    ///
+    /// # Errors
+    /// There is none, or it has expired.
+    fn token(&self, _hash: &str, _now: Timestamp) -> Result<Arc<Token>, Lapsed> {
+        Err(Lapsed::Unknown)
+    }
+
+    /// The name of the join token with a hash.
+    fn join_token(&self, _hash: &str) -> Option<String> {
+        None
+    }
+
+    /// Whether what a caller showed still counts.
+    ///
+    /// # Errors
+    /// It has expired, was revoked, or is gone.
+    fn holds(&self, _caller: &Caller, _now: Timestamp) -> Result<(), Lapsed> {
+        Ok(())
+    }
+
+    /// A number that changes whenever [`Self::access`] or [`Self::holds`] may answer differently; `None` where they never
+    /// do. Watches that are running look again when it changes.
     fn changes(&self) -> Option<watch::Receiver<u64>> {
         None
     }

@@ -33,6 +33,8 @@ pub(crate) struct Call<'a> {
     pub access: Arc<Access>,
     /// Whether that depends on the object.
     pub partial: bool,
+    /// Whether it is only admitted because it is about the caller themselves, who have to prove it once more.
+    pub about_self: bool,
     /// When the request came.
     pub now: Timestamp,
     /// What is recorded of it.

@@ -1,6 +1,8 @@
 //! Who calls, and what is answered to those who may not.
 
 use crate::request::RequestInfo;
+use jiff::Timestamp;
+use lab_access::credentials::{Certificate, Token};
 use lab_object::{Reason, Status};
 use std::{net::SocketAddr, sync::Arc};
 
@@ -21,27 +23,66 @@ pub struct Caller {
     pub credential: Arc<str>,
     /// Where the request came from; `None` within the process.
     pub address: Option<SocketAddr>,
+    /// What they showed.
+    pub shown: Credential,
+}
+
+/// What a caller showed to prove who they are. It is looked at again with every request, and while a watch runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Credential {
+    /// Nothing; or the caller is a part of this process.
+    #[default]
+    None,
+    /// A client certificate of our authority.
+    Certificate(Arc<Certificate>),
+    /// An API token.
+    Token(Arc<Token>),
+    /// A service account's token.
+    Account(Arc<Account>),
+}
+
+/// A service account, as its token names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The tenant it is of.
+    pub tenant: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// Until when its token is good.
+    pub expires: Timestamp,
+}
+
+impl Credential {
+    /// Until when it is good; `None` where it has no end.
+    pub fn expires(&self) -> Option<Timestamp> {
+        match self {
+            Self::None => None,
+            Self::Certificate(certificate) => Some(certificate.expires),
+            Self::Token(token) => token.expires,
+            Self::Account(account) => Some(account.expires),
+        }
+    }
 }
 
 impl Caller {
+    /// A user in some groups, who showed nothing that could lapse.
+    pub fn new<G: Into<String>>(user: impl Into<String>, groups: impl IntoIterator<Item = G>) -> Self {
+        let groups = groups.into_iter().map(Into::into).collect();
+        Self { user: user.into(), groups, credential: "none".into(), address: None, shown: Credential::None }
+    }
+
     /// A caller without credentials.
     pub fn anonymous(address: Option<SocketAddr>) -> Self {
-        Self {
-            user: ANONYMOUS.into(),
-            groups: vec!["system:unauthenticated".into()],
-            credential: "none".into(),
-            address,
-        }
+        Self { address, ..Self::new(ANONYMOUS, ["system:unauthenticated"]) }
     }
 
     /// A part of this process, such as a controller, which may do everything.
     pub fn internal(name: &str) -> Self {
-        Self {
-            user: format!("system:{name}"),
-            groups: vec![MASTERS.into()],
-            credential: "internal".into(),
-            address: None,
-        }
+        Self { credential: "internal".into(), ..Self::new(format!("system:{name}"), [MASTERS]) }
     }
 
     /// Whether the caller showed no credentials.
@@ -65,10 +106,12 @@ pub(crate) fn is_public(path: &str) -> bool {
 
 /// 401 without credentials.
 pub(crate) fn known(caller: &Caller) -> Result<(), Status> {
-    if caller.is_anonymous() {
-        return Err(Status::failure(Reason::Unauthorized, "Unauthorized"));
-    }
-    Ok(())
+    if caller.is_anonymous() { Err(unauthorized("no certificate or token was shown")) } else { Ok(()) }
+}
+
+/// 401, in Kubernetes' word and with the reason.
+pub(crate) fn unauthorized(why: impl std::fmt::Display) -> Status {
+    Status::failure(Reason::Unauthorized, format!("Unauthorized: {why}"))
 }
 
 /// 403 for a path, in Kubernetes' words and with the reason.

@@ -3,7 +3,9 @@
 use crate::{
     call::Call,
     decode::{self, Decoded},
-    encode, fault, key, metadata, negotiate,
+    encode, fault,
+    identity::token,
+    key, metadata, negotiate,
     write::{Written, preview},
 };
 use bytes::Bytes;
@@ -25,10 +27,11 @@ impl Call<'_> {
         let generated = metadata::text(&object, "name").is_empty();
         self.trace.object_name(metadata::text(&object, "name"));
         self.check_namespace(metadata::text(&object, "name")).await?;
-        let warnings = self.admit(&mut object, self.input(&duplicates))?;
+        let mut warnings = self.admit(&mut object, self.input(&duplicates))?;
+        let token = self.make_token(&mut object);
         let (manager, api_version) = (self.manager(), self.info.kind.api_version());
         apply::track_update(&self.apply_context(&manager, &api_version), None, &mut object);
-        let object = self.insert(object, generated).await?;
+        let object = token::show(self.insert(object, generated).await?, token, &mut warnings)?;
         Ok(Written { code: StatusCode::CREATED, object, warnings })
     }
 

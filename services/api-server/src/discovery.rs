@@ -128,6 +128,7 @@ pub(crate) fn subresource(
         Subresource::Status | Subresource::Finalize | Subresource::Log | Subresource::Logs => kind.gvk(),
         Subresource::Scale { .. } => named("autoscaling", "v1", "Scale"),
         Subresource::Token => named("authentication.k8s.io", "v1", "TokenRequest"),
+        Subresource::Password => named("iam.lab", "v1alpha1", "PasswordRequest"),
     };
     (verbs_of(subresource), served)
 }

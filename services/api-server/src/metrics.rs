@@ -62,6 +62,7 @@ pub struct Metrics {
     watchers: Family<Watched, Gauge>,
     cut_off: Counter,
     panics: Counter,
+    hashes: Counter,
 }
 
 impl Metrics {
@@ -75,6 +76,7 @@ impl Metrics {
             watchers: Family::default(),
             cut_off: Counter::default(),
             panics: Counter::default(),
+            hashes: Counter::default(),
             registry: Registry::default(),
         };
         registry.register("apiserver_request", "Requests answered", metrics.requests.clone());
@@ -95,6 +97,11 @@ impl Metrics {
             metrics.cut_off.clone(),
         );
         registry.register("apiserver_panics", "Requests that ended in a panic", metrics.panics.clone());
+        registry.register(
+            "apiserver_password_hashes",
+            "Hashes of passwords computed, to set them or to see whether they are right",
+            metrics.hashes.clone(),
+        );
         Self { registry, ..metrics }
     }
 
@@ -119,6 +126,10 @@ impl Metrics {
 
     pub(crate) fn panicked(&self) {
         self.panics.inc();
+    }
+
+    pub(crate) fn hashed(&self) {
+        self.hashes.inc();
     }
 
     pub(crate) fn cut_off(&self) {

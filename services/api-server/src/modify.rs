@@ -6,7 +6,9 @@
 use crate::{
     call::Call,
     decode::{self, Decoded},
-    encode, fault, metadata,
+    encode, fault,
+    identity::token,
+    metadata,
     negotiate::{self, BodyFormat},
     write::{Written, preview},
 };
@@ -93,7 +95,8 @@ impl Call<'_> {
             apply::apply(&context, None, applied).map_err(|error| self.not_applied(&error, name))?;
         let mut warnings = warnings.to_vec();
         warnings.extend(self.admit(&mut object, Input::default())?);
-        let object = self.insert(object, false).await?;
+        let token = self.make_token(&mut object);
+        let object = token::show(self.insert(object, false).await?, token, &mut warnings)?;
         Ok(Written { code: StatusCode::CREATED, object, warnings })
     }
 
@@ -121,6 +124,7 @@ impl Call<'_> {
             Some(Subresource::Finalize) => Target::Finalize,
             _ => Target::Whole,
         };
+        token::keep(&self.info.kind, &mut new, &old);
         let warnings = lab_admission::update(&self.info.kind, &mut new, &old, target, self.input(duplicates))
             .map_err(|rejection| *rejection)?;
         self.judge(Some(&old), Some(&new))?;

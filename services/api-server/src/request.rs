@@ -280,9 +280,9 @@ fn verb(method: &Method, place: &Place<'_>, query: &Query) -> Result<Verb, Statu
     let one = !place.name.is_empty();
     let everywhere = place.kind.scope == Scope::Namespaced && place.namespace.is_empty();
     let verb = match (method.as_str(), &place.subresource) {
-        ("POST", Some(Subresource::Token | Subresource::Logs)) => Verb::Create,
+        ("POST", Some(Subresource::Token | Subresource::Password | Subresource::Logs)) => Verb::Create,
         ("GET", Some(Subresource::Log)) => Verb::Get,
-        (_, Some(Subresource::Token | Subresource::Logs | Subresource::Log)) => {
+        (_, Some(Subresource::Token | Subresource::Password | Subresource::Logs | Subresource::Log)) => {
             return Err(not_allowed(method));
         }
         ("PUT", Some(_)) => Verb::Update,

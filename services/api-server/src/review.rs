@@ -1,4 +1,4 @@
-//! Questions about oneself: who am I, may I do this, what may I do. Their objects are answered and never stored.
+//! Questions about oneself: who am I, may I do this, what may I do; and whose a token is. Their objects are answered and never stored.
 
 use crate::{
     answer,
@@ -24,6 +24,8 @@ pub(crate) enum Question {
     Access,
     /// What may I do?
     Rules,
+    /// Whose is this token?
+    Token,
 }
 
 /// A question as it is asked in one version.
@@ -40,7 +42,7 @@ const AUTHENTICATION: &str = "authentication.k8s.io";
 const AUTHORIZATION: &str = "authorization.k8s.io";
 
 /// Every question. Who one is was asked in a beta version before kubectl 1.28.
-pub(crate) const REVIEWS: [Review; 4] = [
+pub(crate) const REVIEWS: [Review; 5] = [
     Review {
         question: Question::Subject,
         group: AUTHENTICATION,
@@ -68,6 +70,13 @@ pub(crate) const REVIEWS: [Review; 4] = [
         version: "v1",
         resource: "selfsubjectrulesreviews",
         kind: "SelfSubjectRulesReview",
+    },
+    Review {
+        question: Question::Token,
+        group: AUTHENTICATION,
+        version: "v1",
+        resource: "tokenreviews",
+        kind: "TokenReview",
     },
 ];
 
@@ -123,6 +132,7 @@ impl Asked<'_> {
             Question::Subject => self.subject(),
             Question::Access => self.access(&access, &object["spec"]).await?,
             Question::Rules => self.rules(&access),
+            Question::Token => self.token(&mut object["spec"]),
         };
         object["status"] = status;
         object["metadata"]["creationTimestamp"] = Time(Timestamp::now()).to_string().into();
@@ -133,6 +143,25 @@ impl Asked<'_> {
     fn subject(&self) -> Json {
         let groups = self.server.authorizer.groups(self.caller);
         json!({"userInfo": {"username": self.caller.user, "groups": groups}})
+    }
+
+    /// Says who a token stands for, where it is good for one of the audiences that are asked about. The token is not repeated.
+    fn token(&self, spec: &mut Json) -> Json {
+        let token = spec["token"].take();
+        let asked: Vec<&str> =
+            spec["audiences"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
+        let asked = if asked.is_empty() { vec![lab_pki::ISSUER] } else { asked };
+        let (token, now) = (token.as_str().unwrap_or_default(), Timestamp::now());
+        match self.server.of_token(token, &asked, now) {
+            Ok(known) => {
+                let fits = |audience: &&str| self.server.of_token(token, &[*audience], now).is_ok();
+                let audiences: Vec<_> = asked.into_iter().filter(fits).collect();
+                let groups = self.server.authorizer.groups(&known);
+                json!({"authenticated": true, "user": {"username": known.user, "groups": groups},
+                    "audiences": audiences})
+            }
+            Err(why) => json!({"authenticated": false, "error": why}),
+        }
     }
 
     fn rules(&self, access: &Access) -> Json {

@@ -1,12 +1,17 @@
-//! Permissions by the Roles, RoleBindings and Users in the store: a policy that follows their changes.
+//! Permissions by the Roles, RoleBindings and Users in the store, and what proves who somebody is: followed as they change.
 
 use crate::{
     authorizer::Authorizer,
-    caller::{Caller, MASTERS},
+    caller::{Caller, Credential, MASTERS},
     key::{DEFAULT_TENANT, Key},
 };
 use async_trait::async_trait;
-use lab_access::{Access, Policy};
+use jiff::Timestamp;
+use lab_access::{
+    Access, Credentials, Permission, Policy,
+    credentials::{Lapsed, Token},
+};
+use lab_object::Json;
 use lab_store::{Change, Error, Event, Range, Revision, Store};
 use parking_lot::RwLock;
 use std::{
@@ -16,9 +21,18 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// Kinds that the policy is made of, as they lie in the store.
-const KINDS: [&str; 5] =
-    ["iam.lab/roles", "iam.lab/rolebindings", "iam.lab/users", "metal.lab/bastions", "metal.lab/networks"];
+/// Kinds that the policy and the credentials are made of, as they lie in the store.
+const KINDS: [&str; 9] = [
+    "iam.lab/roles",
+    "iam.lab/rolebindings",
+    "iam.lab/users",
+    "iam.lab/apitokens",
+    "iam.lab/jointokens",
+    "iam.lab/certificaterevocations",
+    "core/serviceaccounts",
+    "metal.lab/bastions",
+    "metal.lab/networks",
+];
 
 /// Most callers that are kept in their compiled form.
 const COMPILED: usize = 10_000;
@@ -43,8 +57,47 @@ pub struct RoleBased {
 #[derive(Default)]
 struct State {
     policy: Policy,
-    /// What callers come to, by user and groups, until the policy changes.
-    compiled: HashMap<(String, Vec<String>), Arc<Access>>,
+    credentials: Credentials,
+    /// What callers come to, until the policy changes.
+    compiled: HashMap<Who, Arc<Access>>,
+}
+
+/// What decides what somebody may do.
+#[derive(PartialEq, Eq, Hash)]
+struct Who {
+    user: String,
+    groups: Vec<String>,
+    narrowed: Option<Arc<[Permission]>>,
+}
+
+impl Who {
+    fn of(caller: &Caller) -> Self {
+        let narrowed = match &caller.shown {
+            Credential::Token(token) => token.permissions.clone(),
+            _ => None,
+        };
+        Self { user: caller.user.clone(), groups: caller.groups.clone(), narrowed }
+    }
+}
+
+impl State {
+    /// Takes an object over, or its removal; returns whether that may decide anything differently.
+    fn set(&mut self, key: &Key<'_>, object: Option<&Json>) -> bool {
+        let Key { group, resource, namespace, name, .. } = *key;
+        let policy = self.policy.set(group, resource, name, object);
+        if policy {
+            self.compiled.clear();
+        }
+        self.credentials.set(group, resource, namespace, name, object) || policy
+    }
+
+    fn compile(&self, who: &Who) -> Access {
+        let access = self.policy.access(&who.user, &who.groups);
+        match &who.narrowed {
+            Some(to) => access.narrowed(to, &self.policy),
+            None => access,
+        }
+    }
 }
 
 impl RoleBased {
@@ -53,8 +106,7 @@ impl RoleBased {
     /// # Errors
     /// The store cannot be read.
     pub async fn follow(store: Arc<dyn Store>) -> Result<Arc<Self>, Error> {
-        let (policy, revision) = read(&*store).await?;
-        let state = State { policy, ..State::default() };
+        let (state, revision) = read(&*store).await?;
         let followed = Arc::new(Self {
             state: RwLock::new(state),
             version: watch::Sender::new(0),
@@ -65,8 +117,8 @@ impl RoleBased {
         Ok(followed)
     }
 
-    fn replace(&self, policy: Policy, revision: Revision) {
-        *self.state.write() = State { policy, ..State::default() };
+    fn replace(&self, state: State, revision: Revision) {
+        *self.state.write() = state;
         self.version.send_modify(|version| *version += 1);
         self.progress.send_replace(revision);
     }
@@ -81,11 +133,7 @@ impl RoleBased {
                 }
                 Change::Deleted { .. } => None,
             };
-            let mut state = self.state.write();
-            if state.policy.set(key.group, key.resource, key.name, value.as_ref()) {
-                state.compiled.clear();
-                changed = true;
-            }
+            changed |= self.state.write().set(&key, value.as_ref());
         }
         if changed {
             self.version.send_modify(|version| *version += 1);
@@ -99,12 +147,17 @@ impl Authorizer for RoleBased {
         if tenant != DEFAULT_TENANT && !caller.is_in(MASTERS) {
             return Arc::new(Access::nothing("this tenant is open to group \"system:masters\" only"));
         }
-        let who = (caller.user.clone(), caller.groups.clone());
+        if let Credential::Account(account) = &caller.shown
+            && account.tenant != tenant
+        {
+            return Arc::new(Access::nothing("the service account is of another tenant"));
+        }
+        let who = Who::of(caller);
         if let Some(access) = self.state.read().compiled.get(&who) {
             return access.clone();
         }
         let mut state = self.state.write();
-        let access = Arc::new(state.policy.access(&who.0, &who.1));
+        let access = Arc::new(state.compile(&who));
         if state.compiled.len() >= COMPILED {
             state.compiled.clear();
         }
@@ -114,6 +167,29 @@ impl Authorizer for RoleBased {
 
     fn groups(&self, caller: &Caller) -> Vec<String> {
         self.state.read().policy.groups(&caller.user, &caller.groups)
+    }
+
+    fn token(&self, hash: &str, now: Timestamp) -> Result<Arc<Token>, Lapsed> {
+        self.state.read().credentials.token(hash, now)
+    }
+
+    fn join_token(&self, hash: &str) -> Option<String> {
+        self.state.read().credentials.join_token(hash).map(ToOwned::to_owned)
+    }
+
+    fn holds(&self, caller: &Caller, now: Timestamp) -> Result<(), Lapsed> {
+        let known = &self.state.read().credentials;
+        match &caller.shown {
+            Credential::None => Ok(()),
+            Credential::Certificate(shown) => known.certificate_holds(&caller.user, shown, now),
+            Credential::Token(token) => known.token_holds(token, now),
+            Credential::Account(account) if now >= account.expires => Err(Lapsed::Expired),
+            // Of other tenants' accounts nothing is known here, and they may do nothing.
+            Credential::Account(account) if account.tenant != DEFAULT_TENANT => Ok(()),
+            Credential::Account(account) => {
+                known.account_holds(&account.namespace, &account.name, &account.uid)
+            }
+        }
     }
 
     fn changes(&self) -> Option<watch::Receiver<u64>> {
@@ -128,26 +204,29 @@ impl Authorizer for RoleBased {
     }
 }
 
-/// The key, where its object is part of the policy.
+/// The key, where its object is part of the policy or the credentials.
 fn concerned(key: &str) -> Option<Key<'_>> {
-    Key::parse(key).filter(|key| key.tenant == DEFAULT_TENANT && Policy::concerns(key.group, key.resource))
+    Key::parse(key).filter(|key| key.tenant == DEFAULT_TENANT && concerns(key.group, key.resource))
 }
 
-/// Reads the whole policy, and the revision it is of.
-async fn read(store: &dyn Store) -> Result<(Policy, Revision), Error> {
-    let (mut policy, mut at) = (Policy::default(), None);
+fn concerns(group: &str, resource: &str) -> bool {
+    Policy::concerns(group, resource) || Credentials::concerns(group, resource)
+}
+
+/// Reads all of it, and the revision it is of.
+async fn read(store: &dyn Store) -> Result<(State, Revision), Error> {
+    let (mut state, mut at) = (State::default(), None);
     for kind in KINDS {
         let range = Range { prefix: format!("/{DEFAULT_TENANT}/{kind}/"), at, ..Range::default() };
         let listing = store.list(range).await?;
         at = Some(listing.revision);
         for entry in &listing.entries {
             if let Some(key) = concerned(&entry.key) {
-                let object = serde_json::from_slice(&entry.value).ok();
-                policy.set(key.group, key.resource, key.name, object.as_ref());
+                state.set(&key, serde_json::from_slice(&entry.value).ok().as_ref());
             }
         }
     }
-    Ok((policy, at.unwrap_or_default()))
+    Ok((state, at.unwrap_or_default()))
 }
 
 /// Follows the store until nobody uses the policy any more, or the store is closed.
@@ -160,7 +239,7 @@ async fn run(followed: Weak<RoleBased>) {
         tokio::time::sleep(PAUSE).await;
         let Some(roles) = followed.upgrade() else { return };
         match read(&*roles.store).await {
-            Ok((policy, revision)) => roles.replace(policy, revision),
+            Ok((state, revision)) => roles.replace(state, revision),
             Err(Error::Closed) => return,
             Err(error) => tracing::warn!(%error, "permissions could not be read"),
         }
@@ -187,8 +266,9 @@ mod tests {
     #[test]
     fn every_kind_of_the_policy_is_read() {
         for kind in lab_kinds::registry().kinds() {
-            let path = format!("{}/{}", kind.group, kind.plural);
-            assert_eq!(Policy::concerns(&kind.group, &kind.plural), KINDS.contains(&path.as_str()), "{path}");
+            let group = if kind.group.is_empty() { "core" } else { &kind.group };
+            let path = format!("{group}/{}", kind.plural);
+            assert_eq!(concerns(&kind.group, &kind.plural), KINDS.contains(&path.as_str()), "{path}");
         }
     }
 }

@@ -1,15 +1,29 @@
 //! The way in from the network: TLS, who the peer is, HTTP/1.1 or HTTP/2, and an orderly end.
 
-use crate::{body::Body, caller::Caller, connection::Guarded, server::ApiServer};
+use crate::{
+    body::Body,
+    caller::{Caller, Credential},
+    connection::Guarded,
+    server::ApiServer,
+};
 use http::{Request, Response};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
 };
-use lab_pki::Identity;
+use jiff::Timestamp;
+use lab_access::credentials::Certificate;
+use lab_pki::{CertificateFacts, Identity};
 use sha2::{Digest, Sha256};
-use std::{convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -153,5 +167,14 @@ fn caller<S>(stream: &TlsStream<S>, peer: SocketAddr) -> Result<Caller, lab_pki:
     let digest = Sha256::digest(certificate);
     let credential: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let credential = format!("certificate:{credential}").into();
-    Ok(Caller { user, groups, credential, address: Some(peer) })
+    let CertificateFacts { serial_number, lifetime } = CertificateFacts::read(certificate)?;
+    let shown =
+        Certificate { serial_number, issued: moment(lifetime.issued()), expires: moment(lifetime.until) };
+    let shown = Credential::Certificate(Arc::new(shown));
+    Ok(Caller { user, groups, credential, address: Some(peer), shown })
+}
+
+/// A moment of a certificate; beyond what can be counted, the end of time.
+fn moment(time: SystemTime) -> Timestamp {
+    Timestamp::try_from(time).unwrap_or(Timestamp::MAX)
 }

@@ -10,6 +10,7 @@ use crate::{
     caller::{self, Caller},
     discovery::Discovery,
     fault, health,
+    identity::{Exchange, Guard, Issuer},
     key::DEFAULT_TENANT,
     log::Rings,
     metrics::{self, Labels, Metrics},
@@ -30,6 +31,7 @@ use lab_kinds::{Registry, Subresource, audit::AuditEntry};
 use lab_object::{Json, Reason, Status};
 use lab_store::Store;
 use std::{
+    borrow::Cow,
     error::Error,
     panic::AssertUnwindSafe,
     sync::Arc,
@@ -54,6 +56,8 @@ pub struct Extra {
 pub struct Options {
     /// Who may do what.
     pub authorizer: Arc<dyn Authorizer>,
+    /// What certificates and service accounts' tokens are signed with; without it none are issued.
+    pub issuer: Option<Arc<Issuer>>,
     /// What `/version` answers: Kubernetes' `version.Info`.
     pub version: Json,
     /// Figures of others, to be shown beside the server's own at `/metrics`.
@@ -76,6 +80,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             authorizer: Arc::new(MastersOnly),
+            issuer: None,
             version: health::version(env!("CARGO_PKG_VERSION")),
             metrics: Default::default(),
             checks: Vec::new(),
@@ -99,6 +104,10 @@ pub struct ApiServer {
     pub(crate) places: Arc<Places>,
     pub(crate) audit: Audit,
     pub(crate) logs: Arc<Rings>,
+    pub(crate) issuer: Option<Arc<Issuer>>,
+    pub(crate) guard: Guard,
+    /// Logins and enrolments at once.
+    pub(crate) exchanges: Semaphore,
     discovery: Discovery,
     openapi: OpenApi,
     version: Json,
@@ -119,6 +128,9 @@ impl ApiServer {
             places: Arc::default(),
             audit: Audit::new(options.audit),
             logs: Arc::new(Rings::new(Uuid::new_v4().to_string())),
+            issuer: options.issuer,
+            guard: Guard::new(metrics.clone()),
+            exchanges: Semaphore::new(MAX_EXCHANGES),
             discovery: Discovery::new(&registry),
             openapi: OpenApi::new(registry.clone()),
             version: options.version,
@@ -167,9 +179,18 @@ impl ApiServer {
         let (parts, body) = request.into_parts();
         let mut labels =
             Labels { verb: "other", group: String::new(), resource: String::new(), subresource: "" };
+        let (caller, lapsed) = match self.authenticate(&parts.headers, &caller) {
+            Ok(known) => (known, None),
+            Err(status) => (Cow::Borrowed(&caller), Some(status)),
+        };
         let trace = Trace::new(id, &parts, &caller);
-        let answer =
-            AssertUnwindSafe(self.answer(&parts, body, &caller, &mut labels, &trace)).catch_unwind().await;
+        let answer = async {
+            match lapsed {
+                Some(status) => Err(status),
+                None => self.answer(&parts, body, &caller, &mut labels, &trace).await,
+            }
+        };
+        let answer = AssertUnwindSafe(answer).catch_unwind().await;
         let mut reason = None;
         let mut response = match answer {
             Ok(Ok(response)) => response,
@@ -218,6 +239,10 @@ impl ApiServer {
                 .answer(&parts.method, body)
                 .await;
         }
+        if let Some(exchange) = Exchange::at(raw) {
+            labels.name("create", "iam.lab", exchange.plural(), "");
+            return self.exchange(exchange, parts, body, (caller, trace)).await;
+        }
         match request::route(&self.registry, &parts.method, raw, parts.uri.query()) {
             Ok(Route::Path { tenant, path }) => {
                 labels.verb = path_verb(&parts.method);
@@ -253,9 +278,9 @@ impl ApiServer {
     fn refusal(&self, status: &Status, path: &str) -> Response<Body> {
         let mut response = answer::failure(status);
         if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-            let methods = match review::Review::at(path) {
-                Some(_) => "POST".into(),
-                None => request::allowed(&self.registry, path),
+            let methods = match (review::Review::at(path), Exchange::at(path)) {
+                (Some(_), _) | (_, Some(_)) => "POST".into(),
+                _ => request::allowed(&self.registry, path),
             };
             let methods = header::HeaderValue::from_str(&methods).expect("methods are visible ASCII");
             response.headers_mut().insert(header::ALLOW, methods);
@@ -280,12 +305,14 @@ impl ApiServer {
             caller,
             access,
             partial: false,
+            about_self: false,
             now: Timestamp::now(),
             trace,
         };
         match call.access.admit(&call.ask()) {
             Verdict::Allowed => {}
             Verdict::Depends => call.partial = true,
+            Verdict::Denied(_) if call.is_about_own_password() => call.about_self = true,
             Verdict::Denied(why) => return Err(caller::forbidden(caller, info, &info.name, &why)),
         }
         Ok(call)
@@ -371,35 +398,44 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
         .unwrap_or("no message")
 }
 
+/// Logins and enrolments answered at once; those who ask are not known, and share with nobody else.
+const MAX_EXCHANGES: usize = 64;
 /// Most bytes a body may have: what Kubernetes takes.
 pub const MAX_BODY: usize = 3 * 1024 * 1024;
 /// Longest time that a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Reads a body whole; 413 as soon as it is seen to be too large, 400 when the client breaks off.
+/// Reads a body whole that is no larger than Kubernetes takes.
 pub(crate) async fn read<B>(headers: &HeaderMap, body: B) -> Result<bytes::Bytes, Status>
 where
     B: http_body::Body + Send,
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
+    read_at_most(MAX_BODY, headers, body).await
+}
+
+/// Reads a body whole; 413 as soon as it is seen to be too large, 400 when the client breaks off.
+pub(crate) async fn read_at_most<B>(most: usize, headers: &HeaderMap, body: B) -> Result<bytes::Bytes, Status>
+where
+    B: http_body::Body + Send,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
     let too_large = || {
-        Status::failure(
-            Reason::RequestEntityTooLarge,
-            format!("Request entity too large: limit is {MAX_BODY}"),
-        )
+        Status::failure(Reason::RequestEntityTooLarge, format!("Request entity too large: limit is {most}"))
     };
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > MAX_BODY as u64) {
+    if declared.is_some_and(|length| length > most as u64) {
         return Err(too_large());
     }
-    tokio::time::timeout(PATIENCE, collect(body, too_large))
+    tokio::time::timeout(PATIENCE, collect(most, body, too_large))
         .await
         .map_err(|_| Status::failure(Reason::Timeout, "the request's body did not arrive in time"))?
 }
 
 /// Puts the frames of a body together.
-async fn collect<B>(body: B, too_large: impl Fn() -> Status) -> Result<bytes::Bytes, Status>
+async fn collect<B>(most: usize, body: B, too_large: impl Fn() -> Status) -> Result<bytes::Bytes, Status>
 where
     B: http_body::Body + Send,
     B::Data: Send,
@@ -413,7 +449,7 @@ where
             .map_err(|error| fault::bad_request(format!("the request's body broke off: {}", error.into())))?;
         let Ok(mut data) = frame.into_data() else { continue };
         let length = data.remaining();
-        if whole.len() + first.as_ref().map_or(0, bytes::Bytes::len) + length > MAX_BODY {
+        if whole.len() + first.as_ref().map_or(0, bytes::Bytes::len) + length > most {
             return Err(too_large());
         }
         // Nearly every body comes as one frame and is taken without copying.

@@ -9,7 +9,7 @@ use crate::{
     authorizer::Authorizer,
     body::{Body, Pieces},
     call::Call,
-    caller::Caller,
+    caller::{self, Caller},
     fault,
     filter::Filter,
     key,
@@ -106,6 +106,9 @@ impl Call<'_> {
             Err(error) => return Err(fault::store(&error)),
         };
         let lifetime = query.timeout.unwrap_or_else(|| LIFETIME.mul_f64(1.0 + rand::rng().random::<f64>()));
+        // Nobody watches for longer than what they showed is good for.
+        let good = self.caller.shown.expires().map(|end| end.duration_since(self.now));
+        let lifetime = good.map_or(lifetime, |good| lifetime.min(good.try_into().unwrap_or(Duration::ZERO)));
         let watch = Stream {
             kind: info.kind.clone(),
             prefix,
@@ -202,13 +205,15 @@ impl Guard {
     }
 
     /// Ends the watch with 410 when the watcher's permissions are other ones now: what they see has to be listed anew,
-    /// so that nothing stays with them that they may no longer see.
+    /// so that nothing stays with them that they may no longer see. Ends it with 401 when what they showed to prove who they
+    /// are counts no more.
     fn check(&mut self) -> Result<(), Status> {
         let Some(changes) = &mut self.changes else { return Ok(()) };
         if !changes.has_changed().unwrap_or_default() {
             return Ok(());
         }
         changes.borrow_and_update();
+        self.authorizer.holds(&self.caller, Timestamp::now()).map_err(caller::unauthorized)?;
         if *self.authorizer.access(&self.caller, &self.tenant) == *self.access {
             return Ok(());
         }

@@ -93,10 +93,9 @@ fn admin() -> Caller {
 
 fn caller(user: &str, groups: &[&str]) -> Caller {
     Caller {
-        user: user.into(),
-        groups: groups.iter().map(ToString::to_string).collect(),
         credential: "certificate:abc".into(),
         address: Some("192.0.2.1:999".parse().unwrap()),
+        ..Caller::new(user, groups.iter().copied())
     }
 }
 

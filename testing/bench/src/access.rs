@@ -50,7 +50,7 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
         store,
         ServerOptions { authorizer, ..ServerOptions::default() },
     );
-    let user = Caller { user: USER.into(), groups: Vec::new(), credential: "none".into(), address: None };
+    let user = Caller::new(USER, [""; 0]);
     let (mut all, mut filtered) = (Vec::new(), Vec::new());
     // The first list reads where the servers stand; from then on that is known.
     let began = Instant::now();

@@ -14,7 +14,7 @@ use crate::{
 use anyhow::{Context, bail, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use lab_object::Time;
-use lab_pki::files;
+use lab_pki::{TOKEN_KEY, files};
 use lab_store::{Embedded, backup::BackupSummary};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -74,6 +74,11 @@ pub fn write(
             _ => pki.insert(name.to_owned(), text),
         };
     }
+    // Made anew where it is missing.
+    let (name, _) = TOKEN_KEY;
+    if let Some(text) = files::read(&layout.pki().join(name))? {
+        sealed.insert(name.to_owned(), BASE64_STANDARD.encode(sealer.seal_text(name, &text)));
+    }
     let head = Head { labd: env!("CARGO_PKG_VERSION").into(), created: now, pki, sealed };
     let line = serde_json::to_string(&head).context("cannot write down the backup's head")?;
     writeln!(out, "{MAGIC} {VERSION}\n{}\n{line}", hash(&line)).context("cannot write the backup")?;
@@ -129,6 +134,9 @@ pub fn restore(path: &Path, settings: &Settings, keys_from: Option<&Path>) -> an
             .or(head.pki.get(name))
             .with_context(|| format!("{} lacks {name}", path.display()))?;
         files::write(&pki.join(name), text.as_bytes(), mode)?;
+    }
+    if let Some(text) = secret.get(TOKEN_KEY.0).or(head.pki.get(TOKEN_KEY.0)) {
+        files::write(&pki.join(TOKEN_KEY.0), text.as_bytes(), TOKEN_KEY.1)?;
     }
     staging.become_directory(directory)?;
     Ok(Restored { created: head.created, objects: summary.objects })

@@ -212,11 +212,54 @@ fn users_and_groups() {
     assert!(policy.set("iam.lab", "roles", "dev-apply", None));
     assert_ne!(policy.access("user-4", &none), before);
     assert!(matches!(policy.access("user-4", &none).admit(&ask("get", "servers")), Verdict::Denied(_)));
+    // Who logged in has the groups that their User names at present.
+    let login = |groups: &[&str]| -> Vec<String> {
+        ["lab:login"].iter().chain(groups).map(ToString::to_string).collect()
+    };
+    assert_eq!(policy.groups("user-7", &login(&["system:masters"])), ["lab:login", "system:authenticated"]);
+    assert!(policy.access("user-7", &login(&["system:masters"])).admit_path("/apis").is_err());
+    policy.set("iam.lab", "users", "user-7", Some(&json!({"spec": {"groups": ["administrators"]}})));
+    assert!(policy.access("user-7", &login(&[])).admit_path("/backup").is_ok());
+    policy.set("iam.lab", "users", "user-7", Some(&json!({"spec": {}})));
+    assert!(policy.access("user-7", &login(&["administrators"])).admit_path("/backup").is_err());
     // To everybody who is known.
     let everybody =
         json!({"spec": {"role": "viewer", "subjects": [{"kind": "Group", "name": "system:authenticated"}]}});
     assert!(policy.set("iam.lab", "rolebindings", "everybody", Some(&everybody)));
     assert_eq!(policy.access("user-4", &none).admit(&ask("get", "servers")), Verdict::Allowed);
+}
+
+#[test]
+fn a_token_narrows_and_never_widens() {
+    let policy = policy();
+    let server = |environment: &str| json!({"metadata": {"name": "s1"}, "spec": {"cloud": "baremetal", "environment": environment}});
+    let (dev, production) = (server("dev"), server("production"));
+    let check = |identity: &str, to: &[&str], verb: &str, on: &Json, expected: bool| {
+        let to: Vec<Permission> = to.iter().map(|text| text.parse().expect("it is a permission")).collect();
+        let narrowed = access(&policy, identity).narrowed(&to, &policy);
+        let new = (verb == "update").then_some(on);
+        let found = narrowed.decide(&ask(verb, "servers"), Some(on), new).is_ok();
+        assert_eq!(found, expected, "{identity} {to:?} {verb} {on}");
+    };
+    check("masters", &["read:*:dev:*"], "get", &dev, true);
+    check("masters", &["read:*:dev:*"], "get", &production, false);
+    check("masters", &["read:*:*:*"], "update", &dev, false);
+    check("masters", &[], "get", &dev, false);
+    check("dev-apply", &["admin:*:*:*"], "update", &dev, true);
+    check("dev-apply", &["admin:*:*:*"], "delete", &dev, false);
+    check("dev-apply", &["admin:*:*:*"], "get", &production, false);
+    check("viewer", &["admin:hetzner:*:*"], "get", &dev, false);
+    check("server", &["admin:*:*:*"], "get", &dev, false);
+    check("disabled", &["admin:*:*:*"], "get", &dev, false);
+    // Nobody makes themselves another token with more.
+    let to = ["destroy:*:*:*".parse().expect("it is a permission")];
+    let narrowed = access(&policy, "masters").narrowed(&to, &policy);
+    for resource in
+        ["apitokens", "users", "users/password", "secrets", "jointokens", "certificaterevocations"]
+    {
+        assert!(matches!(narrowed.admit(&ask("create", resource)), Verdict::Denied(_)), "{resource}");
+    }
+    assert!(narrowed.admit_path("/backup").is_err());
 }
 
 #[test]

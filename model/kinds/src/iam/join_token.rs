@@ -1,13 +1,13 @@
 //! `JoinToken`: lets a bastion or a machine come in.
 
 use crate::typed::{ApiVersion, KindName, resource, unset};
-use crate::{Column, ColumnType, Define, Kind, Subresource};
+use crate::{Column, ColumnType, Define, Kind, Subresource, TokenRule};
 use lab_object::{FieldError, Json, ObjectMeta, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// JoinToken lets a bastion or a machine's agent get a certificate of its own. The token itself is shown once, to who
-/// made it; here stands only its hash.
+/// JoinToken lets a bastion or a machine's agent get a certificate of its own. The token itself is shown once, in
+/// `status.token` of the answer to its creation; what is stored is only its hash.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JoinToken {
@@ -33,15 +33,16 @@ pub struct JoinToken {
 pub struct JoinTokenSpec {
     /// What comes in with it: a `bastion`, or the `agent` of a machine. Cannot be changed.
     pub joiner: Joiner,
-    /// SHA-256 of the token: `sha256:` and 64 hexadecimal digits. The token is random, so that its hash does not give it
-    /// away. Cannot be changed.
+    /// SHA-256 of the token: `sha256:` and 64 hexadecimal digits. The server makes a token where none is given. The token is
+    /// random, so that its hash does not give it away. Cannot be changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
-    pub token_hash: String,
+    pub token_hash: Option<String>,
     /// How often it can be used.
     #[serde(default = "once")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub uses: i32,
-    /// From when on it is refused. Without it, it does not expire.
+    /// From when on it is refused. Without it, a day after its creation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Time>,
     /// The environment that a machine which comes in belongs to. Without it, the one its Server object names.
@@ -73,9 +74,12 @@ pub enum Joiner {
 }
 
 /// What has become of a token.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct JoinTokenStatus {
+    /// The token itself: shown in the answer to its creation and nowhere else, and never stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
     /// How often it was used.
     #[serde(skip_serializing_if = "unset")]
     #[schemars(range(min = 0))]
@@ -86,6 +90,17 @@ pub struct JoinTokenStatus {
     /// Who last came in with it: `bastion:` and its name, or `server:` and its UID.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_identity: Option<String>,
+}
+
+impl std::fmt::Debug for JoinTokenStatus {
+    /// Does not show the token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JoinTokenStatus")
+            .field("used", &self.used)
+            .field("lastUsed", &self.last_used)
+            .field("lastIdentity", &self.last_identity)
+            .finish_non_exhaustive()
+    }
 }
 
 resource!(JoinToken, "iam.lab", "v1alpha1", "jointokens", namespaced: false);
@@ -125,13 +140,14 @@ impl Define for JoinToken {
             ])
             .selectable(&["spec.joiner", "spec.environment", "spec.server", "spec.site"])
             .subresource(Subresource::Status)
+            .with_token(TokenRule { prefix: "lab-join-", life: 24 * 60 * 60 })
             .validated_by(validate)
     }
 
     fn example() -> Self {
         let spec = JoinTokenSpec {
             joiner: Joiner::Agent,
-            token_hash: format!("sha256:{}", "5d41".repeat(16)),
+            token_hash: Some(format!("sha256:{}", "5d41".repeat(16))),
             uses: 1,
             expires: "2026-11-22T12:00:00Z".parse().map(Time).ok(),
             environment: Some("production".into()),
@@ -151,14 +167,8 @@ fn validate(new: &Json, old: Option<&Json>) -> Vec<FieldError> {
         let why = format!("only a token whose joiner is {owner} can have it");
         errors.push(FieldError::forbidden(format!("spec.{foreign}"), why));
     }
-    for field in ["joiner", "tokenHash"] {
-        if old.is_some_and(|old| old["spec"][field] != spec[field]) {
-            errors.push(FieldError::forbidden(
-                format!("spec.{field}"),
-                "cannot be changed; make another token",
-            ));
-        }
-    }
+    errors.extend(super::unchanged(new, old, &["joiner", "tokenHash"], "make another token"));
+    errors.extend(super::token_is_not_stored(new));
     errors
 }
 

@@ -40,7 +40,7 @@ pub struct RoleSpec {
 }
 
 /// What a permission looks like.
-const PERMISSION: &str = concat!(
+pub(crate) const PERMISSION: &str = concat!(
     r"^(\*|read|apply|destroy|admin)",
     r"(:(\*|[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)){2}",
     r":(\*|[a-z0-9]([-a-z0-9.]*[a-z0-9])?)$"

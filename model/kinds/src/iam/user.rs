@@ -79,6 +79,7 @@ impl Define for User {
             ])
             .selectable(&["spec.groups", "spec.disabled"])
             .subresource(Subresource::Status)
+            .subresource(Subresource::Password)
             .validated_by(|new, _| crate::check::texts(new, "spec.publicKeys[]", crate::check::openssh_key))
     }
 

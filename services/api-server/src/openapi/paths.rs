@@ -107,7 +107,10 @@ pub(super) fn add(paths: &mut Map<String, Json>, kind: &Kind) {
 
 fn subresource_item(kind: &Kind, part: &Subresource, named: &[&str]) -> Json {
     let (verbs, gvk) = subresource(kind, part);
-    let component = schemas::component(&gvk, kind.built_in || gvk != kind.gvk());
+    let component = schemas::component(
+        &gvk,
+        kind.built_in || gvk.group.ends_with("k8s.io") || gvk.group == "autoscaling",
+    );
     let operation = |verb: &&str| match *verb {
         "get" => ("get", read(gvk.clone(), component.clone()), suffix(part)),
         "update" => ("put", replace(gvk.clone(), component.clone()), suffix(part)),
@@ -125,6 +128,7 @@ fn suffix(part: &Subresource) -> &'static str {
         Subresource::Token => "Token",
         Subresource::Log => "Log",
         Subresource::Logs => "Logs",
+        Subresource::Password => "Password",
     }
 }
 

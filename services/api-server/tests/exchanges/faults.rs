@@ -123,12 +123,7 @@ async fn whoever_is_unknown_is_told_nothing() {
             (parts.status.as_u16(), body)
         }
     };
-    let stranger = Caller {
-        user: "someone".into(),
-        groups: vec!["others".into()],
-        credential: "none".into(),
-        address: None,
-    };
+    let stranger = Caller::new("someone", ["others"]);
     for (path, anonymous, known) in [
         ("/healthz", 200, 200),
         ("/livez", 200, 200),

@@ -146,12 +146,7 @@ impl Events {
 }
 
 pub fn caller(user: &str, groups: &[&str]) -> Caller {
-    Caller {
-        user: user.into(),
-        groups: groups.iter().map(ToString::to_string).collect(),
-        credential: "none".into(),
-        address: None,
-    }
+    Caller::new(user, groups.iter().copied())
 }
 
 pub fn server(name: &str, environment: &str) -> Json {

@@ -1,0 +1,8 @@
+//! Who somebody is: tokens, passwords, certificates; and what attackers try.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod logins;
+mod machines;
+mod session;
+mod tokens;
