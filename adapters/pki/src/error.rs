@@ -75,6 +75,12 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// An OpenSSH private key cannot be used.
+    #[error("this OpenSSH private key cannot be used: {why}")]
+    SshKey {
+        /// What is wrong with it.
+        why: String,
+    },
     /// TLS could not be set up.
     #[error("cannot set up TLS")]
     Tls {

@@ -54,9 +54,16 @@ pub struct Issued {
     /// From when until when it holds.
     pub lifetime: Lifetime,
     key: Vec<u8>,
+    /// The authority's certificate, in DER.
+    authority: CertificateDer<'static>,
 }
 
 impl Issued {
+    /// The certificate and the authority's, by which whoever knows only the hash of the authority's key recognises it.
+    pub(crate) fn chain(&self) -> Vec<CertificateDer<'static>> {
+        vec![self.certificate.clone(), self.authority.clone()]
+    }
+
     /// The private key, as TLS takes it. Secret.
     pub fn key(&self) -> PrivateKeyDer<'static> {
         PrivatePkcs8KeyDer::from(self.key.clone()).into()
@@ -86,7 +93,7 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, subject.clone());
         let key = KeyPair::generate().map_err(fail)?;
         let certificate = params.signed_by(&key, self.issuer()).map_err(fail)?;
-        Ok(Issued::new(certificate.der().clone(), &key, lifetime))
+        Ok(Issued::new(certificate.der().clone(), &key, lifetime, self))
     }
 
     /// Makes a key and a certificate by which a client is `identity`.
@@ -95,15 +102,21 @@ impl Authority {
         let params = params(lifetime, ExtendedKeyUsagePurpose::ClientAuth);
         let key = KeyPair::generate().map_err(fail)?;
         let certificate = sign_as(identity, &params, &key, self.issuer()).map_err(fail)?;
-        Ok(Issued::new(certificate, &key, lifetime))
+        Ok(Issued::new(certificate, &key, lifetime, self))
     }
 }
 
 impl Issued {
-    fn new(certificate: CertificateDer<'static>, key: &KeyPair, lifetime: Lifetime) -> Self {
+    fn new(
+        certificate: CertificateDer<'static>,
+        key: &KeyPair,
+        lifetime: Lifetime,
+        authority: &Authority,
+    ) -> Self {
+        let authority = authority.certificate().clone();
         let certificate_pem = crate::authority::to_pem(&certificate);
         let key_pem = key.serialize_pem();
-        Self { certificate, certificate_pem, key_pem, lifetime, key: key.serialize_der() }
+        Self { certificate, certificate_pem, key_pem, lifetime, key: key.serialize_der(), authority }
     }
 }
 

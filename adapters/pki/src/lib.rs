@@ -30,5 +30,5 @@ pub use password::{MEMORY as PASSWORD_MEMORY, hash_password, verify_password};
 pub use request::{Signed, SigningRequest};
 pub use secret::{hash_token, random_token};
 pub use service_token::{Bound, Claims, ISSUER, Named, ServiceTokens, TOKEN_KEY};
-pub use ssh::signed_by;
+pub use ssh::{sign_as_ssh, signed_by};
 pub use tls::{ServingCertificate, server_config};

@@ -65,7 +65,7 @@ pub fn server_config(
 }
 
 fn certified(issued: &Issued) -> Result<Arc<CertifiedKey>, Error> {
-    CertifiedKey::from_der(vec![issued.certificate.clone()], issued.key(), &provider())
+    CertifiedKey::from_der(issued.chain(), issued.key(), &provider())
         .map(Arc::new)
         .map_err(|source| Error::Tls { source })
 }

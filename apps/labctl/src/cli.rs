@@ -64,6 +64,7 @@ enum Command {
     Iso(server::iso::Args),
     // labctl and the site.
     Login(site::login::Args),
+    Passwd(site::passwd::Args),
     Config(config::Args),
     Roles(site::roles::Args),
     Audit(audit::Args),
@@ -121,6 +122,7 @@ pub fn run(cli: Cli) -> Outcome {
                     Command::Forget(args) => server::forget::run(args, session).await,
                     Command::Iso(args) => server::iso::run(args, session).await,
                     Command::Roles(args) => site::roles::run(args, session).await,
+                    Command::Passwd(args) => site::passwd::run(args, session).await,
                     Command::Audit(args) => audit::run(args, session).await,
                     // Those that need no session were taken above.
                     _ => Ok(()),

@@ -197,7 +197,15 @@ impl Access {
                 return Err(Refusal::Forbidden(self.missing(ask, action, object)));
             }
         }
-        let entered = if old.is_none() && ask.subresource.is_empty() { new } else { None };
+        if let (Holder::Machine(_), Some(old), Some(new), "", "servers") =
+            (&self.0, old, new, ask.subresource, ask.resource)
+            && !Machine::may_change(old, new)
+        {
+            let why = "a bastion changes nothing of a server but that it takes spec.boot.once away";
+            return Err(Refusal::Forbidden(why.into()));
+        }
+        let enters = old.is_none() && ask.resource == "servers" && ask.subresource.is_empty();
+        let entered = if enters { new } else { None };
         if matches!(self.0, Holder::Machine(_)) && entered.is_some_and(|server| !Machine::may_enter(server)) {
             let why = "a bastion enters machines by spec.macs and spec.uuid only";
             return Err(Refusal::Forbidden(why.into()));

@@ -21,6 +21,8 @@ struct Metadata<'a> {
     #[serde(borrow)]
     name: Option<Text<'a>>,
     #[serde(borrow)]
+    namespace: Option<Text<'a>>,
+    #[serde(borrow)]
     uid: Option<Text<'a>>,
 }
 
@@ -81,6 +83,11 @@ impl<'a> Facts<'a> {
     /// The object's name.
     pub fn name(&self) -> Option<&str> {
         self.metadata.name.as_deref()
+    }
+
+    /// Its namespace.
+    pub fn namespace(&self) -> Option<&str> {
+        self.metadata.namespace.as_deref()
     }
 
     /// Its UID.

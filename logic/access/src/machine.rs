@@ -25,6 +25,8 @@ pub enum Machine {
         bastions: BTreeSet<String>,
         /// The networks of its site, and those that it serves besides.
         networks: BTreeSet<String>,
+        /// The Secrets with which the BMCs of its site's servers are spoken to, by namespace and name.
+        secrets: BTreeSet<(String, String)>,
     },
 }
 
@@ -38,7 +40,8 @@ const REPORT: &[&str] = &["get", "update", "patch"];
 const OF_SERVERS: &[Right] =
     &[("metal.lab", "servers", "", LOOK), ("metal.lab", "servers", "status", REPORT)];
 
-/// A bastion follows itself and what its site consists of, enters machines that it discovers, and reports on them.
+/// A bastion follows itself and what its site consists of, enters machines that it discovers, reports on them, takes away what
+/// it has served once, and reads what their BMCs are spoken to with.
 const OF_BASTIONS: &[Right] = &[
     ("metal.lab", "bastions", "", LOOK),
     ("metal.lab", "bastions", "status", REPORT),
@@ -46,10 +49,11 @@ const OF_BASTIONS: &[Right] = &[
     ("metal.lab", "networks", "", LOOK),
     ("metal.lab", "networks", "status", REPORT),
     ("metal.lab", "servers", "", LOOK),
-    ("metal.lab", "servers", "", &["create"]),
+    ("metal.lab", "servers", "", &["create", "update", "patch"]),
     ("metal.lab", "servers", "status", REPORT),
     ("metal.lab", "operatingsystems", "", LOOK),
     ("metal.lab", "disklayouts", "", LOOK),
+    ("", "secrets", "", &["get"]),
 ];
 
 impl Machine {
@@ -65,6 +69,7 @@ impl Machine {
             name: name.into(),
             bastions: BTreeSet::from([name.to_owned()]),
             networks: BTreeSet::new(),
+            secrets: BTreeSet::new(),
         })
     }
 
@@ -95,8 +100,30 @@ impl Machine {
                 Some(bastion) => bastions.contains(bastion),
                 None => object.networks().all(|network| networks.contains(network)),
             },
+            (Self::Bastion { secrets, .. }, "secrets") => {
+                let named = object.namespace().zip(object.name());
+                named.is_some_and(|(namespace, name)| {
+                    secrets.contains(&(namespace.to_owned(), name.to_owned()))
+                })
+            }
             (Self::Bastion { .. }, resource) => matches!(resource, "operatingsystems" | "disklayouts"),
         }
+    }
+
+    /// Whether a change of a server is no more than that what was to be served once is taken away.
+    pub(crate) fn may_change(old: &Json, new: &Json) -> bool {
+        let wanted = |server: &Json| {
+            let mut spec = server.get("spec").cloned().unwrap_or(Json::Null);
+            let once = spec.get_mut("boot").and_then(|boot| boot.as_object_mut()?.remove("once"));
+            if spec.get("boot").and_then(Json::as_object).is_some_and(serde_json::Map::is_empty) {
+                spec.as_object_mut().map(|spec| spec.remove("boot"));
+            }
+            let texts = |field: &str| server.pointer(&format!("/metadata/{field}")).cloned();
+            let metadata = ["name", "labels", "annotations", "finalizers", "ownerReferences"].map(texts);
+            (once, (spec, metadata))
+        };
+        let ((before, rest_before), (after, rest_after)) = (wanted(old), wanted(new));
+        (after.is_none() || after == before) && rest_before == rest_after
     }
 
     /// Whether a new object says no more than a bastion knows of a machine it discovered: how it is recognised. What is

@@ -28,6 +28,8 @@ pub struct Policy {
     bindings: BTreeMap<String, Binding>,
     users: BTreeMap<String, User>,
     bastions: BTreeMap<String, Site>,
+    /// The servers whose BMC is spoken to with a Secret.
+    managed: BTreeMap<String, Managed>,
     /// The site of each network.
     networks: BTreeMap<String, Option<String>>,
 }
@@ -64,12 +66,32 @@ struct Served {
     network: String,
 }
 
+/// A server whose BMC is spoken to with a Secret: which, and where the server stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Managed {
+    secret: (String, String),
+    bastion: Option<String>,
+    networks: Vec<String>,
+}
+
+impl Managed {
+    fn read(server: &Json) -> Option<Self> {
+        let text = |path: &str| server.pointer(path).and_then(Json::as_str).map(ToOwned::to_owned);
+        let credentials = "/spec/bmc/credentials";
+        let secret = (text(&format!("{credentials}/namespace"))?, text(&format!("{credentials}/name"))?);
+        let facts = Facts::of(server).ok()?;
+        let networks = facts.networks().map(ToOwned::to_owned).collect();
+        Some(Self { secret, bastion: facts.bastion().map(ToOwned::to_owned), networks })
+    }
+}
+
 impl Policy {
     /// Whether objects of a kind are part of the policy.
     pub fn concerns(group: &str, resource: &str) -> bool {
         matches!(
             (group, resource),
-            ("iam.lab", "roles" | "rolebindings" | "users") | ("metal.lab", "bastions" | "networks")
+            ("iam.lab", "roles" | "rolebindings" | "users")
+                | ("metal.lab", "bastions" | "networks" | "servers")
         )
     }
 
@@ -96,6 +118,7 @@ impl Policy {
                 });
                 replace(&mut self.users, name, user)
             }
+            ("metal.lab", "servers") => replace(&mut self.managed, name, object.and_then(Managed::read)),
             ("metal.lab", "bastions") => replace(&mut self.bastions, name, spec(object)),
             ("metal.lab", "networks") => {
                 let site = object.map(|object| Facts::of(object).ok()?.site().map(ToOwned::to_owned));
@@ -157,7 +180,13 @@ impl Policy {
             );
             networks.extend(self.networks.iter().filter(|(_, s)| same(s.as_deref())).map(|(n, _)| n.clone()));
         }
-        Machine::Bastion { name, bastions, networks }
+        // Of a server that stands nowhere yet nobody has the secret.
+        let here = |server: &&Managed| match &server.bastion {
+            Some(bastion) => bastions.contains(bastion),
+            None => !server.networks.is_empty() && server.networks.iter().all(|name| networks.contains(name)),
+        };
+        let secrets = self.managed.values().filter(here).map(|server| server.secret.clone()).collect();
+        Machine::Bastion { name, bastions, networks, secrets }
     }
 }
 

@@ -22,7 +22,7 @@ use std::{
 use tokio::sync::watch;
 
 /// Kinds that the policy and the credentials are made of, as they lie in the store.
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 10] = [
     "iam.lab/roles",
     "iam.lab/rolebindings",
     "iam.lab/users",
@@ -32,6 +32,7 @@ const KINDS: [&str; 9] = [
     "core/serviceaccounts",
     "metal.lab/bastions",
     "metal.lab/networks",
+    "metal.lab/servers",
 ];
 
 /// Most callers that are kept in their compiled form.
@@ -128,9 +129,7 @@ impl RoleBased {
         for event in events {
             let Some(key) = concerned(&event.key) else { continue };
             let value = match &event.change {
-                Change::Created { value } | Change::Updated { value, .. } => {
-                    serde_json::from_slice(value).ok()
-                }
+                Change::Created { value } | Change::Updated { value, .. } => object(&key, value),
                 Change::Deleted { .. } => None,
             };
             changed |= self.state.write().set(&key, value.as_ref());
@@ -209,6 +208,13 @@ fn concerned(key: &str) -> Option<Key<'_>> {
     Key::parse(key).filter(|key| key.tenant == DEFAULT_TENANT && concerns(key.group, key.resource))
 }
 
+/// The object, where something in it may count. Servers change often and are large; one without credentials of a BMC need
+/// not be read.
+fn object(key: &Key<'_>, value: &[u8]) -> Option<Json> {
+    let counts = key.resource != "servers" || value.windows(13).any(|part| part == b"\"credentials\"");
+    if counts { serde_json::from_slice(value).ok() } else { None }
+}
+
 fn concerns(group: &str, resource: &str) -> bool {
     Policy::concerns(group, resource) || Credentials::concerns(group, resource)
 }
@@ -222,7 +228,7 @@ async fn read(store: &dyn Store) -> Result<(State, Revision), Error> {
         at = Some(listing.revision);
         for entry in &listing.entries {
             if let Some(key) = concerned(&entry.key) {
-                state.set(&key, serde_json::from_slice(&entry.value).ok().as_ref());
+                state.set(&key, object(&key, &entry.value).as_ref());
             }
         }
     }

@@ -33,6 +33,9 @@ pub struct Connection {
     pub tls_server_name: Option<Sourced<String>>,
     /// The CA that must have signed the server's certificate; `None` for those the system trusts.
     pub certificate_authority: Option<Sourced<Material>>,
+    /// The hash of that CA's key (`sha256:` and 64 hexadecimal digits), by which it is recognised where it is not at hand: the
+    /// server then has to show it.
+    pub certificate_authority_pin: Option<Sourced<String>>,
     /// Who we are.
     pub credentials: Credentials,
     /// The namespace meant where none is named.
@@ -95,6 +98,7 @@ impl Connection {
             server: Sourced::new(server.into(), source),
             tls_server_name: None,
             certificate_authority: None,
+            certificate_authority_pin: None,
             credentials: Credentials::default(),
             namespace: None,
             timeout: None,

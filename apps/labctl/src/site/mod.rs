@@ -4,5 +4,6 @@ pub mod completion;
 pub mod doctor;
 pub mod login;
 pub mod man_pages;
+pub mod passwd;
 pub mod roles;
 pub mod version;

@@ -166,7 +166,36 @@ fn machines() {
     check(&home, "get", "servers", plain("u"), None, Permitted);
     check(&home, "patch", "servers/status", plain("u"), at("near"), Permitted);
     check(&home, "patch", "servers/status", at("near"), at("far"), Forbidden("not this machine's"));
-    check(&home, "patch", "servers", at("near"), at("near"), Forbidden("identity"));
+    let once = |boot: Json| server("u", json!({"boot": boot, "hostname": "a"}), json!({"bastion": "near"}));
+    let renamed = server("u", json!({"hostname": "b"}), json!({"bastion": "near"}));
+    check(&home, "patch", "servers", once(json!({"once": "debug"})), once(json!({})), Permitted);
+    check(
+        &home,
+        "patch",
+        "servers",
+        once(json!({"once": "debug", "offer": "binl"})),
+        once(json!({"offer": "binl"})),
+        Permitted,
+    );
+    for beyond in [once(json!({"once": "local"})), once(json!({"offer": "binl"})), renamed] {
+        check(&home, "patch", "servers", once(json!({"once": "debug"})), beyond, Forbidden("spec.boot.once"));
+    }
+    check(
+        &home,
+        "patch",
+        "servers",
+        once(json!({})),
+        once(json!({"once": "debug"})),
+        Forbidden("spec.boot.once"),
+    );
+    check(&home, "patch", "servers", at("far"), at("far"), Hidden);
+    let secret =
+        |namespace: &str, name: &str| Some(json!({"metadata": {"namespace": namespace, "name": name}}));
+    check(&home, "get", "secrets", secret("default", "near"), None, Permitted);
+    check(&home, "get", "secrets", secret("default", "beside"), None, Permitted);
+    check(&home, "get", "secrets", secret("default", "far"), None, Hidden);
+    check(&home, "get", "secrets", secret("other", "near"), None, Hidden);
+    check(&home, "list", "secrets", secret("default", "near"), None, Forbidden("identity"));
     check(&home, "delete", "servers", at("near"), None, Forbidden("identity"));
     let found = |spec: Json| server("u", spec, json!({}));
     check(

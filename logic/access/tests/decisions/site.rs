@@ -21,6 +21,7 @@ pub const IDENTITIES: [(&str, &str, &[&str]); 10] = [
 /// The policy: the seeded roles, two that reach less far, and who they are bound to.
 pub fn policy() -> Policy {
     let mut policy = Policy::default();
+    let mut servers = Vec::new();
     let mut set = |group: &str, resource: &str, name: &str, spec: Json| {
         let object = json!({"metadata": {"name": name}, "spec": spec});
         assert!(policy.set(group, resource, name, Some(&object)), "{resource} {name} decides something");
@@ -49,7 +50,14 @@ pub fn policy() -> Policy {
     set("iam.lab", "users", "user-6", json!({"disabled": true}));
     for (name, site) in [("near", "home"), ("beside", "home"), ("far", "away")] {
         set("metal.lab", "bastions", name, json!({"site": site}));
+        let bmc = json!({"bmc": {"credentials": {"namespace": "default", "name": name}}});
+        let server = json!({"metadata": {"name": name}, "spec": bmc, "status": {"bastion": name}});
+        servers.push((name, server));
         set("metal.lab", "networks", name, json!({"cidr": "10.0.0.0/24", "site": site}));
+    }
+    for (name, server) in servers {
+        assert!(policy.set("metal.lab", "servers", name, Some(&server)));
+        assert!(!policy.set("metal.lab", "servers", name, Some(&server)));
     }
     policy
 }
@@ -73,6 +81,7 @@ pub fn object(group: &str, resource: &str, name: &str) -> Json {
             object["spec"] = json!({"cloud": "baremetal", "environment": environment, "hostname": name});
             object["status"] = json!({"bastion": name});
         }
+        ("", "secrets") => object["metadata"]["namespace"] = "default".into(),
         ("metal.lab", "networks" | "bastions") => object["spec"] = json!({"site": pick("home", "away")}),
         ("iam.lab", "roles") => {
             object["spec"] = json!({"permissions": [pick("read:*:dev:*", "read:*:*:*")]});
