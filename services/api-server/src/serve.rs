@@ -134,6 +134,7 @@ impl Connections {
                 Ok(caller) => caller,
                 Err(error) => return tracing::warn!(%peer, %error, "a client certificate could not be read"),
             };
+            let _live = server.sightings.open(&caller);
             // What ALPN agreed on is held to; guessing from the first bytes would wait for them without end.
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             let builder = (*builder).clone();

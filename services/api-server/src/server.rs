@@ -10,7 +10,7 @@ use crate::{
     caller::{self, Caller},
     discovery::Discovery,
     fault, health,
-    identity::{Exchange, Guard, Issuer},
+    identity::{Exchange, Guard, Issuer, Sightings},
     key::DEFAULT_TENANT,
     log::Rings,
     metrics::{self, Labels, Metrics},
@@ -106,6 +106,7 @@ pub struct ApiServer {
     pub(crate) logs: Arc<Rings>,
     pub(crate) issuer: Option<Arc<Issuer>>,
     pub(crate) guard: Guard,
+    pub(crate) sightings: Arc<Sightings>,
     /// Logins and enrolments at once.
     pub(crate) exchanges: Semaphore,
     discovery: Discovery,
@@ -130,6 +131,7 @@ impl ApiServer {
             logs: Arc::new(Rings::new(Uuid::new_v4().to_string())),
             issuer: options.issuer,
             guard: Guard::new(metrics.clone()),
+            sightings: Arc::default(),
             exchanges: Semaphore::new(MAX_EXCHANGES),
             discovery: Discovery::new(&registry),
             openapi: OpenApi::new(registry.clone()),
@@ -187,7 +189,10 @@ impl ApiServer {
         let answer = async {
             match lapsed {
                 Some(status) => Err(status),
-                None => self.answer(&parts, body, &caller, &mut labels, &trace).await,
+                None => {
+                    self.sight(&caller).await;
+                    self.answer(&parts, body, &caller, &mut labels, &trace).await
+                }
             }
         };
         let answer = AssertUnwindSafe(answer).catch_unwind().await;

@@ -8,10 +8,12 @@ mod login;
 mod own;
 mod password;
 mod service_account;
+mod sightings;
 pub(crate) mod token;
 
 pub(crate) use exchange::Exchange;
 pub(crate) use guard::Guard;
+pub(crate) use sightings::Sightings;
 
 use lab_pki::{Authority, Challenges, ServiceTokens};
 use std::sync::Arc;

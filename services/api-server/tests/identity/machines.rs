@@ -196,3 +196,29 @@ async fn what_is_revoked_counts_no_more_at_once() {
     lab.ask(&Shown::issued(&one), "GET", &path, NULL, 200).await;
     lab.root("POST", &revocations, revocation("none", json!({})), 422).await;
 }
+
+#[tokio::test]
+async fn a_certificate_used_from_two_places_is_reported() {
+    let lab = Lab::new().await;
+    let once = token(&lab, "t", json!({"joiner": "bastion"})).await;
+    let (_, shown) = join(&lab, json!({"token": once, "name": "b"}), 201).await;
+    let path = format!("{METAL}/servers");
+    let events = async || {
+        let list =
+            lab.root("GET", "/api/v1/events?fieldSelector=reason=CertificateUsedTwice", NULL, 200).await;
+        list["items"].as_array().unwrap().clone()
+    };
+    let mut own = lab.connect(&shown.clone().from(1)).await;
+    own.ask("GET", &path, NULL, 200).await;
+    let mut moved = lab.connect(&shown.clone().from(2)).await;
+    moved.ask("GET", &path, NULL, 200).await;
+    assert_eq!(events().await.len(), 0, "an address may change");
+    own.ask("GET", &path, NULL, 200).await;
+    moved.ask("GET", &path, NULL, 200).await;
+    let found = events().await;
+    assert_eq!(found.len(), 1);
+    let object = &found[0]["involvedObject"];
+    assert_eq!((&object["kind"], &object["name"]), (&json!("Bastion"), &json!("b")), "{:#}", found[0]);
+    let message = found[0]["message"].as_str().unwrap();
+    assert!(message.contains("127.0.0.1") && message.contains("127.0.0.2"), "{message}");
+}

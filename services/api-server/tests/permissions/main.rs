@@ -5,6 +5,7 @@
 mod reviews;
 mod session;
 
+use lab_api_server::Caller;
 use lab_object::Json;
 use serde_json::json;
 use session::{IAM, SERVERS, Session, caller, names, server};
@@ -215,6 +216,27 @@ async fn machines_have_what_their_identity_needs() {
     as_bastion("POST", SERVERS.into(), "application/json", server("x", "dev"), 403).await;
     let own = json!({"status": {"bastion": "b1", "phase": "Discovering"}});
     as_bastion("PATCH", format!("{SERVERS}/52-54-00-12-34-56/status"), MERGE, own, 200).await;
+    // What the BMC of its own machine is spoken to with, and what it has served once.
+    let machine = format!("{SERVERS}/52-54-00-12-34-56");
+    let secrets = "/api/v1/namespaces/default/secrets";
+    lab.root("POST", "/api/v1/namespaces", json!({"metadata": {"name": "default"}}), 201).await;
+    for name in ["bmc", "other"] {
+        lab.root("POST", secrets, json!({"metadata": {"name": name}}), 201).await;
+    }
+    as_bastion("GET", format!("{secrets}/bmc"), "", NULL, 404).await;
+    let bmc = json!({"protocol": "redfish", "address": "10.0.0.9", "credentials": {"namespace": "default", "name": "bmc"}});
+    let wanted = json!({"spec": {"bmc": bmc, "boot": {"once": "debug"}}});
+    lab.request(Caller::internal("test"), ["PATCH", &machine, MERGE], wanted, 200).await;
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    while lab.open(bastion.clone(), "GET", &format!("{secrets}/bmc"), "", "").await.status() != 200 {
+        assert!(std::time::Instant::now() < deadline, "the secret is not given");
+        tokio::task::yield_now().await;
+    }
+    as_bastion("GET", format!("{secrets}/other"), "", NULL, 404).await;
+    as_bastion("GET", secrets.into(), "", NULL, 403).await;
+    as_bastion("PATCH", machine.clone(), MERGE, json!({"spec": {"hostname": "mine"}}), 403).await;
+    as_bastion("PATCH", machine.clone(), MERGE, json!({"spec": {"boot": {"once": null}}}), 200).await;
+    as_bastion("PATCH", machine.clone(), MERGE, json!({"spec": {"boot": {"once": "debug"}}}), 403).await;
     // It hands on the lines of its own machines, in its own name.
     const BASTIONS: &str = "/apis/metal.lab/v1alpha1/bastions";
     for name in ["b1", "b2"] {
