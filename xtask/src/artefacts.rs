@@ -30,7 +30,7 @@ pub struct Options {
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum What {
-    /// The discovery system: systems/discovery/<architecture>/{vmlinuz,initrd}.
+    /// The discovery system: `systems/discovery/<architecture>/{vmlinuz,initrd}`.
     Discovery,
     /// Debian 13: images/debian-13/root.tar.zst and its OperatingSystem object.
     #[value(name = "debian-13")]
