@@ -71,10 +71,13 @@ fn clients() -> BTreeMap<session::Version, PathBuf> {
 }
 
 fn version_of(program: &Path) -> Option<session::Version> {
-    let output = Command::new(program).args(["version", "--client"]).output().ok()?;
+    let output = Command::new(program).args(["version", "--client", "--output=json"]).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let (_, after) = text.split_once("Client Version: v")?;
-    session::version(after).ok()
+    let version = text.split_once("\"gitVersion\": \"v").and_then(|(_, after)| session::version(after).ok());
+    if version.is_none() {
+        eprintln!("{}: skipped, as it does not say its version: {text}", program.display());
+    }
+    version
 }
 
 /// Plays a scenario from a directory of its own, where `kubectl` is the version in question.
