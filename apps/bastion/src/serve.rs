@@ -3,28 +3,13 @@
 use crate::config::{LogFormat, Settings};
 use crate::status::Status;
 use anyhow::Context;
-use jiff::Timestamp;
-use lab_boot_site::{Options, Ports, SiteFigures, Surroundings};
+use lab_boot_site::{Options, Ports, SiteFigures, System};
 use lab_client::{Client, Kubeconfig, config::Overrides};
 use std::{fs, io::IsTerminal, path::PathBuf, sync::Arc};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
-
-/// The clock, and tokens of the system's randomness.
-struct Real;
-
-impl Surroundings for Real {
-    fn now(&self) -> Timestamp {
-        Timestamp::now()
-    }
-
-    fn token(&self) -> String {
-        // A generator made for secrets, seeded by the system.
-        rand::random::<[u8; 20]>().iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-}
 
 /// Serves until SIGTERM or SIGINT.
 pub fn run(settings: Settings) -> anyhow::Result<()> {
@@ -59,7 +44,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         seed: rand::random(),
     };
     let running =
-        lab_boot_site::start(&client, options, Arc::new(Real)).context("cannot start the boot server")?;
+        lab_boot_site::start(&client, options, Arc::new(System)).context("cannot start the boot server")?;
     let figures = SiteFigures::default();
     figures.are_of(running.site());
     let status = Status::new(running.health(), figures);

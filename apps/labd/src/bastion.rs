@@ -2,24 +2,9 @@
 
 use crate::config;
 use anyhow::Context;
-use jiff::Timestamp;
-use lab_boot_site::{Options, Ports, Running, Surroundings};
+use lab_boot_site::{Options, Ports, Running, System};
 use lab_client::Client;
 use std::{fs, path::Path, sync::Arc};
-
-/// The clock, and tokens of the system's randomness.
-struct Real;
-
-impl Surroundings for Real {
-    fn now(&self) -> Timestamp {
-        Timestamp::now()
-    }
-
-    fn token(&self) -> String {
-        // A generator made for secrets, seeded by the system.
-        rand::random::<[u8; 20]>().iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-}
 
 /// Starts the boot server. It keeps what it has to in `data`, and serves nothing before a Network object says so.
 pub fn start(client: &Client, told: &config::Bastion, data: &Path) -> anyhow::Result<Running> {
@@ -34,7 +19,7 @@ pub fn start(client: &Client, told: &config::Bastion, data: &Path) -> anyhow::Re
         version: env!("CARGO_PKG_VERSION").into(),
         seed: rand::random(),
     };
-    lab_boot_site::start(client, options, Arc::new(Real)).context("cannot start the boot server")
+    lab_boot_site::start(client, options, Arc::new(System)).context("cannot start the boot server")
 }
 
 /// This machine's host name, as an object's name.

@@ -6,10 +6,11 @@ use http_body::{Frame, SizeHint};
 use std::{
     collections::VecDeque,
     convert::Infallible,
-    io::IoSlice,
+    io::{self, BufWriter, IoSlice, Write},
     pin::Pin,
     task::{Context, Poll},
 };
+use tokio::sync::mpsc;
 
 /// Shared bytes, one after another, read as if they were one buffer.
 #[derive(Debug, Clone, Default)]
@@ -117,6 +118,42 @@ impl Body {
     /// A body that comes bit by bit.
     pub fn stream(stream: impl Stream<Item = Pieces> + Send + 'static) -> Self {
         Self::Stream(stream.boxed())
+    }
+}
+
+/// Bytes of a written body that are sent at once, and how many such pieces may wait for a slow client.
+const PIECE: usize = 64 * 1024;
+const WAITING: usize = 4;
+
+impl Body {
+    /// A body that `write` writes while it is sent, on a thread that may block. Writing waits while the client is slow, and fails once it is gone.
+    /// Needs a tokio runtime.
+    pub fn written(write: impl FnOnce(Written) + Send + 'static) -> Self {
+        let (pieces, received) = mpsc::channel(WAITING);
+        tokio::task::spawn_blocking(move || write(BufWriter::with_capacity(PIECE, Sender(pieces))));
+        Self::stream(futures_util::stream::unfold(received, |mut received| async move {
+            let piece: Bytes = received.recv().await?;
+            Some((Pieces::from(piece), received))
+        }))
+    }
+}
+
+/// Where a body is written to.
+pub type Written = BufWriter<Sender>;
+
+/// Hands what is written to the connection.
+#[derive(Debug)]
+pub struct Sender(mpsc::Sender<Bytes>);
+
+impl Write for Sender {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "the client is gone");
+        self.0.blocking_send(Bytes::copy_from_slice(bytes)).map_err(gone)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

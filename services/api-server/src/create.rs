@@ -60,22 +60,16 @@ impl Call<'_> {
         for attempt in 1.. {
             let name = metadata::text(&object, "name");
             let key: Arc<str> = self.key(name).into();
-            let (found, _) = self.server.store.get(&key, None).await.map_err(|error| fault::store(&error))?;
             if self.info.query.dry_run {
+                let (found, _) =
+                    self.server.store.get(&key, None).await.map_err(|error| fault::store(&error))?;
                 return match found {
                     Some(_) => Err(self.already_exists(name)),
                     None => Ok(preview(&object)),
                 };
             }
-            // Nothing is recorded as created of which it shows already that it is not.
-            let written = match found {
-                Some(entry) => Err(Error::Conflict { key, found: Some(entry.modified) }),
-                None => {
-                    let value = Some(encode::value(&object));
-                    self.commit(Write { key, value, expect: Expect::Absent }).await
-                }
-            };
-            match written {
+            let write = Write { key, value: Some(encode::value(&object)), expect: Expect::Absent };
+            match self.commit(write).await {
                 Ok(entry) => return Ok(entry.value),
                 Err(Error::Conflict { .. }) if generated && attempt < ATTEMPTS => {
                     let (suffix, kept) = (metadata::suffix(), name.len().saturating_sub(metadata::SUFFIX));

@@ -54,6 +54,21 @@ pub trait Surroundings: Send + Sync {
     fn token(&self) -> String;
 }
 
+/// This machine's clock, and tokens of the system's randomness.
+#[derive(Debug, Clone, Copy)]
+pub struct System;
+
+impl Surroundings for System {
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::now()
+    }
+
+    fn token(&self) -> String {
+        // A generator made for secrets, seeded by the system.
+        rand::random::<[u8; 20]>().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
 /// A site's boot server.
 pub struct Site {
     settings: Settings,
