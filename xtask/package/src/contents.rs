@@ -14,7 +14,9 @@ use std::{
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The programs that are packaged, each in a package of its own name.
-pub const PROGRAMS: [&str; 2] = ["labctl", "labd"];
+pub const PROGRAMS: [&str; 2] = ["labctl", LABD.name];
+
+const SERVICES: [Service; 1] = [LABD];
 
 /// A package: a program with all that belongs to it.
 pub struct Package {
@@ -62,7 +64,11 @@ const README: &[u8] = include_bytes!("../../../README.md");
 
 /// All packages, of the programs in a folder.
 pub fn packages(programs: &Path, scratch: &Path) -> anyhow::Result<Vec<Package>> {
-    Ok(vec![labctl(programs, scratch)?, labd(programs, scratch)?])
+    let mut made = vec![labctl(programs, scratch)?];
+    for service in SERVICES {
+        made.push(service.package(programs, scratch)?);
+    }
+    Ok(made)
 }
 
 fn labctl(programs: &Path, scratch: &Path) -> anyhow::Result<Package> {
@@ -88,26 +94,46 @@ fn labctl(programs: &Path, scratch: &Path) -> anyhow::Result<Package> {
     })
 }
 
-fn labd(programs: &Path, scratch: &Path) -> anyhow::Result<Package> {
-    let path = programs.join("labd");
-    let mut files = shared("labd", include_bytes!("../../../docs/labd.md"));
-    files.extend(man_pages(&path, &scratch.join("man-labd"))?);
-    let file = |path: &str, content: &[u8], kind| File { path: path.into(), content: content.into(), kind };
-    files.push(file("/etc/lab/labd.toml", include_bytes!("../../../apps/labd/labd.toml"), Kind::Config));
-    files.push(file(
-        "/usr/lib/systemd/system/labd.service",
-        include_bytes!("../files/labd.service"),
-        Kind::Data,
-    ));
-    Ok(Package {
-        name: "labd",
-        summary: "control plane of Lab",
-        description: "Lab turns bare machines into multi-tenant Kubernetes, from one API.\n\
-                      labd serves that API over an embedded store. `systemctl enable --now labd` starts it.",
-        program: Program::read(&path, scratch)?,
-        files,
-        unit: Some("labd.service"),
-    })
+/// A program that systemd runs.
+struct Service {
+    name: &'static str,
+    summary: &'static str,
+    description: &'static str,
+    manual: &'static [u8],
+    /// In `/etc/lab`, under this name.
+    configuration: (&'static str, &'static [u8]),
+    unit: (&'static str, &'static [u8]),
+}
+
+const LABD: Service = Service {
+    name: "labd",
+    summary: "control plane of Lab",
+    description: "Lab turns bare machines into multi-tenant Kubernetes, from one API.\n\
+                  labd serves that API over an embedded store. `systemctl enable --now labd` starts it.",
+    manual: include_bytes!("../../../docs/labd.md"),
+    configuration: ("labd.toml", include_bytes!("../../../apps/labd/labd.toml")),
+    unit: ("labd.service", include_bytes!("../files/labd.service")),
+};
+
+impl Service {
+    fn package(&self, programs: &Path, scratch: &Path) -> anyhow::Result<Package> {
+        let path = programs.join(self.name);
+        let mut files = shared(self.name, self.manual);
+        files.extend(man_pages(&path, &scratch.join(format!("man-{}", self.name)))?);
+        let mut add = |folder: &str, (name, content): (&str, &[u8]), kind| {
+            files.push(File { path: format!("{folder}/{name}"), content: content.into(), kind });
+        };
+        add("/etc/lab", self.configuration, Kind::Config);
+        add("/usr/lib/systemd/system", self.unit, Kind::Data);
+        Ok(Package {
+            name: self.name,
+            summary: self.summary,
+            description: self.description,
+            program: Program::read(&path, scratch)?,
+            files,
+            unit: Some(self.unit.0),
+        })
+    }
 }
 
 /// What every package has.

@@ -10,7 +10,6 @@ use crate::{
     session::Session,
 };
 use lab_client::{Patch, PatchParams};
-use lab_object::Json;
 
 /// Bring objects to what files say
 #[derive(Debug, clap::Args)]
@@ -41,13 +40,12 @@ async fn one(args: &Args, session: &Session, manifest: &Manifest) -> Outcome {
     let target = kind::of_object(session, manifest.text("/apiVersion"), manifest.text("/kind")).await?;
     let name = manifest.name()?;
     let api = target.api(session, &namespace_of(session, manifest)?);
-    let revision = |object: &Json| object.pointer("/metadata/resourceVersion").cloned();
     let before = api.get_opt(name).await?;
     let params = PatchParams { write: args.write.params(), force: args.force_conflicts };
     let applied = api.patch(name, &Patch::Apply(manifest.object.clone()), &params).await.map_err(conflict)?;
     let done = match before {
         None => "created",
-        Some(before) if revision(&before) == revision(&applied) => "unchanged",
+        Some(before) if before == applied => "unchanged",
         Some(_) => "configured",
     };
     args.write.tell(&applied, done)

@@ -101,9 +101,7 @@ impl Editing {
             text = edited;
             match self.submit(&name, &mut text).await {
                 Ok(after) => {
-                    let revision = |o: &Json| o.pointer("/metadata/resourceVersion").cloned();
-                    let done =
-                        if revision(&after) == revision(&self.newest) { "unchanged" } else { "edited" };
+                    let done = if after == self.newest { "unchanged" } else { "edited" };
                     return Ok(output::line(&format!("{named} {done}"))?);
                 }
                 Err(Submit::Again(reason)) => {

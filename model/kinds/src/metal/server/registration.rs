@@ -12,7 +12,7 @@ impl Define for Server {
             .columns([
                 Column::path("Role", "spec.role", "What the machine is for."),
                 Column::path("Environment", "spec.environment", "What the machine belongs to."),
-                Column::path("Phase", "status.phase", "Where the machine is in its life."),
+                Column::with("Phase", phase, "Where the machine is in its life."),
                 Column::with("Stage", stage, "The stage that is under way, and how far the whole has come."),
                 Column::with("Address", address, "The address it is best reached by."),
                 Column::path("Cloud", "spec.cloud", "Where the machine stands.").wide(),
@@ -49,6 +49,14 @@ impl Define for Server {
 
     fn example() -> Self {
         super::example::server()
+    }
+}
+
+/// Where it is; what nobody has seen yet is registered.
+fn phase(server: &Json) -> Json {
+    match &server["status"]["phase"] {
+        Json::Null => "Registered".into(),
+        phase => phase.clone(),
     }
 }
 
