@@ -1,155 +1,271 @@
-//! How a machine comes by its certificate, and by the next one. Its key never leaves it.
+//! A machine's identity on its disk: joined once by a token, renewed before it runs out, and used by every client meanwhile.
 
-use crate::{
-    Client, ConfigError, Connection, Error, WriteParams,
-    config::{Credentials, Material, Source, Sourced},
+mod file;
+mod renewing;
+
+use crate::{Backoff, Client, EnrolError, Joiner, chain, enrol, enrolment};
+use file::Kept;
+use jiff::Timestamp;
+use lab_object::Time;
+use renewing::Renewing;
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
 };
-use lab_kinds::iam::enrolment::{CertificateStatus, Enrolment, EnrolmentSpec};
-use lab_object::{Time, mac::MacAddress};
-use rcgen::{CertificateParams, DistinguishedName, KeyPair};
-use std::fmt;
 
-/// A key of our own, for which a certificate is asked.
-pub struct NewKey(KeyPair);
+/// Longest time between two looks at the clock, which may be set.
+const LOOK: Duration = Duration::from_secs(60);
+/// Waits between attempts to reach the server.
+const FIRST: Duration = Duration::from_millis(500);
+const MOST: Duration = Duration::from_secs(5 * 60);
 
-/// Who joins.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Joiner {
-    /// Name of the Bastion or the Server. An agent whose token is for one server need not say it.
-    pub name: Option<String>,
-    /// The machine's MAC addresses, by which its Server is found where no name is given.
-    pub macs: Vec<MacAddress>,
+/// What lets a machine join. `Debug` does not show the token.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Invitation {
+    /// The server's URL.
+    pub server: String,
+    /// The hash of the key of the server's authority (`sha256:…`, as labd prints it).
+    pub ca_hash: String,
+    /// The join token. Secret.
+    pub token: String,
 }
 
-/// What a machine is known by. `Debug` does not show the key.
-#[derive(Clone, PartialEq)]
-pub struct Joined {
-    /// `bastion:` and a name, or `server:` and a UID.
-    pub identity: String,
-    /// The certificate, in PEM.
-    pub certificate: String,
-    /// Its private key, in PEM (PKCS #8). Secret.
-    pub key: String,
-    /// The certificate of the authority that the server is known by, in PEM.
-    pub authority: String,
-    /// Until when the certificate holds. It is to be renewed when a third of its life is left.
-    pub expires: Option<Time>,
+impl fmt::Debug for Invitation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { server, ca_hash, token: _ } = self;
+        f.debug_struct("Invitation").field("server", server).field("ca_hash", ca_hash).finish_non_exhaustive()
+    }
 }
 
-/// Why a machine did not come by a certificate.
+/// Why a machine has no identity.
 #[derive(Debug, thiserror::Error)]
-pub enum EnrolError {
-    /// What was said about the server cannot be used.
-    #[error("cannot join")]
-    Config {
-        /// What is wrong.
-        #[source]
-        source: ConfigError,
-    },
-    /// The server refused, or was not reached.
-    #[error("cannot join")]
-    Call {
+pub enum IdentityError {
+    /// The file cannot be read.
+    #[error("cannot read the identity in {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
         /// Why.
         #[source]
-        source: Error,
+        source: std::io::Error,
     },
-    /// No key could be made.
-    #[error("cannot make a key")]
-    Key {
+    /// The file is not one that was written here.
+    #[error("{} is no identity ({why}); take it away and join anew with a token", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, without what it says.
+        why: String,
+    },
+    /// The identity cannot be kept.
+    #[error("cannot keep the identity in {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
         /// Why.
         #[source]
-        source: rcgen::Error,
+        source: std::io::Error,
     },
+    /// There is none, and no token to join with.
+    #[error("there is no identity in {} yet; give a join token", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The one that is there has run out, and there is no new token to join with.
+    #[error("the identity in {} ran out at {expired}; give a new join token", path.display())]
+    Expired {
+        /// The file.
+        path: PathBuf,
+        /// Until when it held.
+        expired: Time,
+    },
+    /// The server gave none.
+    #[error(transparent)]
+    Enrol(#[from] EnrolError),
 }
 
-impl NewKey {
-    /// Makes a key of the curve P-256.
+impl IdentityError {
+    /// Whether the same may succeed a moment later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Enrol(EnrolError::Call { source }) if source.is_transient())
+    }
+}
+
+/// The identity of this machine: a key and a certificate in one file, which is a kubeconfig that only its owner may read.
+/// Clones are the same identity.
+#[derive(Clone)]
+pub struct Identity {
+    path: Arc<Path>,
+    current: Arc<Renewing>,
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").field("path", &self.path).field("name", &self.name()).finish()
+    }
+}
+
+impl Identity {
+    /// Takes the identity that is kept in the file at `path`; `None` where there is no file. One that has run out is returned as
+    /// well: see [`Identity::expires`].
     ///
     /// # Errors
-    /// The cryptographic library refuses.
-    pub fn generate() -> Result<Self, EnrolError> {
-        KeyPair::generate().map(Self).map_err(|source| EnrolError::Key { source })
+    /// The file cannot be read, or is another one.
+    pub fn open(path: &Path) -> Result<Option<Self>, IdentityError> {
+        file::read(path)?.map(|kept| Self::of(path, kept)).transpose()
     }
 
-    /// A request for a certificate of this key (PKCS #10, RFC 2986), in PEM. It has no subject: who we are is for the server
-    /// to say.
+    /// Joins with a token, and keeps what this machine is known by from then on in the file at `path`.
     ///
     /// # Errors
-    /// The cryptographic library refuses.
-    pub fn request(&self) -> Result<String, EnrolError> {
-        let mut params = CertificateParams::default();
-        params.distinguished_name = DistinguishedName::new();
-        let request = params.serialize_request(&self.0).and_then(|request| request.pem());
-        request.map_err(|source| EnrolError::Key { source })
+    /// The server is not reached, is another one, or refuses; or the file cannot be written.
+    pub async fn join(
+        path: &Path,
+        invitation: &Invitation,
+        joiner: &Joiner,
+        now: Timestamp,
+    ) -> Result<Self, IdentityError> {
+        // A token that could not be kept would be spent for nothing.
+        file::try_write(path)?;
+        let Invitation { server, ca_hash, token } = invitation;
+        let joined = enrol(server, ca_hash, token, joiner).await?;
+        let kept = Kept::new(joined, server, Some(file::digest(token)), now);
+        file::write(path, &kept)?;
+        tracing::info!(identity = kept.identity, expires = %kept.expires, "joined");
+        Self::of(path, kept)
     }
 
-    /// The private key, in PEM (PKCS #8). Secret.
-    pub fn pem(&self) -> String {
-        self.0.serialize_pem()
-    }
-}
-
-impl fmt::Debug for NewKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewKey").finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Joined {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Joined")
-            .field("identity", &self.identity)
-            .field("expires", &self.expires)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Joined {
-    /// How a server is reached by who is known so.
-    pub fn connection(&self, server: &str) -> Connection {
-        let inline = |text: &str, what| {
-            Some(Sourced::new(Material::Inline(text.as_bytes().to_vec()), Source::Flag(what)))
+    /// The identity that is kept at `path`, or a new one by the invitation: where there is none, where it has run out, or where the
+    /// invitation's token is another one than it was got with. Where the server is not reached, goes on trying until it is.
+    ///
+    /// A token that was used is no trouble, so that the program can be started in the same way again.
+    ///
+    /// # Errors
+    /// There is neither an identity that holds nor a token; the server refuses the token or is another one; or the file cannot
+    /// be read or written.
+    pub async fn obtain(
+        path: &Path,
+        invitation: Option<&Invitation>,
+        joiner: &Joiner,
+        now: impl Fn() -> Timestamp,
+        seed: u64,
+    ) -> Result<Self, IdentityError> {
+        let kept = Self::open(path)?;
+        let fresh = invitation.filter(|i| kept.as_ref().is_none_or(|kept| !kept.came_by(&i.token)));
+        let Some(invitation) = fresh else {
+            let kept = kept.ok_or_else(|| IdentityError::Missing { path: path.into() })?;
+            let expired = kept.expires();
+            if expired.0 <= now() {
+                return Err(IdentityError::Expired { path: path.into(), expired });
+            }
+            return Ok(kept);
         };
-        let credentials = Credentials {
-            client_certificate: inline(&self.certificate, "certificate"),
-            client_key: inline(&self.key, "key"),
-            token: None,
-        };
-        Connection {
-            certificate_authority: inline(&self.authority, "certificate authority"),
-            credentials,
-            ..Connection::to(server, Source::Flag("server"))
+        let backoff = Backoff { first: FIRST, most: MOST, seed };
+        let mut failures = 0;
+        loop {
+            match Self::join(path, invitation, joiner, now()).await {
+                Err(error) if error.is_transient() => {
+                    failures += 1;
+                    let wait = backoff.after(failures);
+                    tracing::warn!(error = chain(&error), retry_in = ?wait, "not joined yet");
+                    tokio::time::sleep(wait).await;
+                }
+                done => return done,
+            }
         }
     }
+
+    /// Who this machine is: `bastion:` and a name, or `server:` and a UID.
+    pub fn name(&self) -> String {
+        self.current.kept().identity.clone()
+    }
+
+    /// Until when the present certificate holds.
+    pub fn expires(&self) -> Time {
+        self.current.kept().expires
+    }
+
+    /// A client that calls as this machine. It goes on with each renewed certificate by itself. `program` is the user agent, and
+    /// the manager of the fields that it writes.
+    pub fn client(&self, program: &str) -> Client {
+        Client::new(program, self.current.clone())
+    }
+
+    /// Asks for the next certificate, with a new key, and goes on with it.
+    ///
+    /// # Errors
+    /// The server is not reached or refuses, or the file cannot be written: the present certificate stays in use.
+    pub async fn renew(&self, now: Timestamp) -> Result<(), IdentityError> {
+        let before = self.current.kept();
+        let joined = enrolment::renew(&self.client("lab-renew")).await?;
+        let kept = Kept::new(joined, &before.server, before.token.clone(), now);
+        file::write(&self.path, &kept)?;
+        tracing::info!(identity = kept.identity, expires = %kept.expires, "renewed the certificate");
+        self.current.replace(&self.path, kept)
+    }
+
+    /// Renews the certificate whenever it is due, for as long as it is polled: when a third of its life is left, or a little
+    /// earlier, so that machines that joined at once do not come at once. Where that fails, it is tried again.
+    pub async fn keep_renewed(&self, now: impl Fn() -> Timestamp, seed: u64) {
+        let backoff = Backoff { first: FIRST, most: MOST, seed };
+        let early = backoff.after(1).div_duration_f64(FIRST);
+        let mut failures = 0;
+        loop {
+            let kept = self.current.kept();
+            let due = due(kept.issued, kept.expires, early);
+            let wait = Duration::try_from(due.duration_since(now())).unwrap_or_default();
+            if !wait.is_zero() {
+                tokio::time::sleep(wait.min(LOOK)).await;
+                continue;
+            }
+            match self.renew(now()).await {
+                Ok(()) => failures = 0,
+                Err(error) => {
+                    failures += 1;
+                    let wait = backoff.after(failures);
+                    let (expires, error) = (self.expires(), chain(&error));
+                    tracing::warn!(error, %expires, retry_in = ?wait, "the certificate could not be renewed");
+                    tokio::time::sleep(wait).await;
+                }
+            }
+        }
+    }
+
+    fn of(path: &Path, kept: Kept) -> Result<Self, IdentityError> {
+        Ok(Self { path: path.into(), current: Arc::new(Renewing::new(path, kept)?) })
+    }
+
+    fn came_by(&self, token: &str) -> bool {
+        self.current.kept().token.as_ref() == Some(&file::digest(token))
+    }
 }
 
-/// Joins with a token: makes a key, finds the server to be the one whose authority's key has this hash (`sha256:…`, as labd
-/// prints it), and comes back with a certificate for exactly one identity.
-///
-/// # Errors
-/// The server is not reached, is another one, or refuses; or the URL or the hash is none.
-pub async fn enrol(server: &str, ca_pin: &str, token: &str, joiner: &Joiner) -> Result<Joined, EnrolError> {
-    let mut connection = Connection::to(server, Source::Flag("server"));
-    connection.certificate_authority_pin = Some(Sourced::new(ca_pin.into(), Source::Flag("CA hash")));
-    let client = Client::connect("lab-join", &connection).map_err(|source| EnrolError::Config { source })?;
-    ask(&client, Some(token), joiner).await
+/// When the next certificate is to be asked for. `early` is between 0.5 and 1, and takes away up to a twentieth of the life.
+fn due(issued: Time, expires: Time, early: f64) -> Timestamp {
+    let life = expires.0.duration_since(issued.0);
+    let left = life.mul_f64(1.0 / 3.0 + (1.0 - early) / 10.0);
+    expires.0.saturating_sub(left).unwrap_or(issued.0)
 }
 
-/// Asks for the next certificate of the same identity, with a new key. The client shows the present one.
-///
-/// # Errors
-/// The server is not reached, or refuses: the certificate has run out or was revoked, or the machine's object is gone.
-pub async fn renew(client: &Client) -> Result<Joined, EnrolError> {
-    ask(client, None, &Joiner::default()).await
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-async fn ask(client: &Client, token: Option<&str>, joiner: &Joiner) -> Result<Joined, EnrolError> {
-    let key = NewKey::generate()?;
-    let Joiner { name, macs } = joiner.clone();
-    let spec = EnrolmentSpec { token: token.map(Into::into), request: key.request()?, name, macs };
-    let enrolment = Enrolment { spec, ..Enrolment::default() };
-    let answer = client.resource().create(&enrolment, &WriteParams::default()).await;
-    let CertificateStatus { identity, certificate, certificate_authority, expires } =
-        answer.map_err(|source| EnrolError::Call { source })?.status;
-    Ok(Joined { identity, certificate, key: key.pem(), authority: certificate_authority, expires })
+    #[test]
+    fn due_when_a_third_is_left_or_a_little_earlier() {
+        let at = |second| Time(Timestamp::from_second(second).unwrap());
+        assert_eq!(Time(due(at(1000), at(4000), 1.0)), at(3000));
+        assert_eq!(Time(due(at(1000), at(4000), 0.5)), at(2850));
+    }
+
+    #[test]
+    fn a_token_is_not_shown() {
+        let invitation =
+            Invitation { server: "https://a".into(), ca_hash: "sha256:0".into(), token: "secret".into() };
+        let shown = format!("{invitation:?}");
+        assert!(shown.contains("https://a") && !shown.contains("secret"), "{shown}");
+    }
 }

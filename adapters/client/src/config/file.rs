@@ -136,10 +136,15 @@ impl Kubeconfig {
 
     /// Reads one file that must exist.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let mut config = Self { files: Vec::new(), looked_at: vec![path.into()] };
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Read { path: path.into(), source })?;
-        config.add(path, &text)?;
+        Self::of_text(path, &text)
+    }
+
+    /// Takes the text of a file; errors name it `path`.
+    pub(crate) fn of_text(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let mut config = Self { files: Vec::new(), looked_at: vec![path.into()] };
+        config.add(path, text)?;
         Ok(config)
     }
 
