@@ -67,14 +67,18 @@ pub trait Files: Send + Sync {
 }
 
 /// What becomes of what a machine says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
     /// It was taken.
     Done,
+    /// It was taken, and is answered with JSON.
+    Answered(Bytes),
     /// Nothing is taken under this path.
     NotFound,
     /// It is not understood.
     Malformed,
+    /// It is understood and wrong; why, as a sentence.
+    Invalid(String),
     /// Whoever says it is not who they say they are.
     Refused,
 }

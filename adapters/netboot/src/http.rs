@@ -193,16 +193,29 @@ async fn take(
         Some(path) => files.take(&Asked { protocol: Protocol::Http, peer, path }, content).await,
         None => Taken::Malformed,
     };
+    let close = if head.keep_alive { "" } else { "Connection: close\r\n" };
+    let text = |status: &str, kind: &str, content: &[u8]| {
+        let length = content.len();
+        let head =
+            format!("HTTP/1.1 {status}\r\n{close}Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n");
+        [head.as_bytes(), content].concat()
+    };
     let status = match taken {
-        Taken::Done => "204 No Content",
+        Taken::Done => {
+            return write(stream, format!("HTTP/1.1 204 No Content\r\n{close}\r\n").as_bytes(), settings)
+                .await;
+        }
+        Taken::Answered(json) => {
+            return write(stream, &text("200 OK", "application/json", &json), settings).await;
+        }
+        Taken::Invalid(why) => {
+            let answer = text("400 Bad Request", "text/plain; charset=utf-8", why.as_bytes());
+            return write(stream, &answer, settings).await;
+        }
         Taken::NotFound => "404 Not Found",
         Taken::Malformed => "400 Bad Request",
         Taken::Refused => "403 Forbidden",
     };
-    if taken == Taken::Done {
-        let close = if head.keep_alive { "" } else { "Connection: close\r\n" };
-        return write(stream, format!("HTTP/1.1 {status}\r\n{close}\r\n").as_bytes(), settings).await;
-    }
     brief(stream, status, !head.keep_alive, settings).await
 }
 

@@ -19,6 +19,16 @@ pub enum BastionError {
         /// Why it failed.
         source: Box<ureq::Error>,
     },
+    /// It refused, and said why.
+    #[error("{address}: {status}: {why}")]
+    Refused {
+        /// What was asked.
+        address: String,
+        /// The HTTP status.
+        status: ureq::http::StatusCode,
+        /// Its words.
+        why: String,
+    },
     /// It said what is not understood.
     #[error("{address} answered what is not understood: {source}")]
     Answer {
@@ -48,6 +58,7 @@ impl Bastion {
             .timeout_recv_response(Some(Duration::from_secs(60)))
             // Boot servers do not send elsewhere; whoever does is none.
             .max_redirects(0)
+            .http_status_as_error(false)
             .build();
         Self { agent: config.into(), site: site.into(), token: token.into() }
     }
@@ -94,8 +105,15 @@ fn text(
     address: &str,
     answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
 ) -> Result<String, BastionError> {
-    let read = answer.and_then(|mut answer| answer.body_mut().with_config().limit(MOST).read_to_string());
-    read.map_err(|source| BastionError::Request { address: address.into(), source: source.into() })
+    let failed =
+        |source: ureq::Error| BastionError::Request { address: address.into(), source: source.into() };
+    let mut answer = answer.map_err(failed)?;
+    let status = answer.status();
+    let text = answer.body_mut().with_config().limit(MOST).read_to_string().map_err(failed)?;
+    if status.is_success() {
+        return Ok(text);
+    }
+    Err(BastionError::Refused { address: address.into(), status, why: text })
 }
 
 fn understood<T: DeserializeOwned>(address: String, text: &str) -> Result<T, BastionError> {
@@ -114,6 +132,9 @@ impl Site for SiteOf<'_> {
         let address = format!("{}{}", self.bastion.site, self.installation.image);
         let request = self.bastion.agent.get(&address);
         let answer = request.call().map_err(|error| io::Error::other(format!("{address}: {error}")))?;
+        if !answer.status().is_success() {
+            return Err(io::Error::other(format!("{address}: {}", answer.status())));
+        }
         Ok(Box::new(answer.into_body().into_with_config().limit(u64::MAX).reader()))
     }
 

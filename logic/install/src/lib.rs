@@ -2,7 +2,8 @@
 //!
 //! [`plan::plan`] makes the plan of a machine or refuses to, [`hash`] is what it is approved by, [`approval`] says whether
 //! it is, [`standing::still_holds`] is the second look before anything is written, [`steps::steps`] is what is then done, in
-//! order, [`fstab`], [`identity`] and [`describe`] render it for the installed system and for people.
+//! order, [`renewal::renewed`] when a plan is made anew, [`fstab`], [`identity`] and [`describe`] render it for the installed
+//! system and for people.
 //!
 //! Two rules hold everywhere: a disk that is USB, removable or read-only is never part of a plan's work, and what is kept
 //! is never opened for writing.
@@ -15,6 +16,7 @@ pub mod identity;
 pub mod observed;
 pub mod plan;
 pub mod refusal;
+pub mod renewal;
 pub mod standing;
 pub mod steps;
 

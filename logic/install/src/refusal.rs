@@ -8,6 +8,38 @@ pub enum Refusal {
     /// The server's spec asks for no installation.
     #[error("spec.install is not set, so nothing is to be installed")]
     NothingToInstall,
+    /// The operating system is not there.
+    #[error(
+        "OperatingSystem {name:?}, which spec.install.operatingSystem names, does not exist: make it, or name another"
+    )]
+    NoOperatingSystem {
+        /// Its name.
+        name: String,
+    },
+    /// The layout is not there.
+    #[error("DiskLayout {name:?}, which spec.install.layout names, does not exist: make it, or name another")]
+    NoLayout {
+        /// Its name.
+        name: String,
+    },
+    /// The operating system is built for other processors.
+    #[error("OperatingSystem {name:?} is built for another processor than this machine's: name another")]
+    OtherProcessor {
+        /// The operating system.
+        name: String,
+    },
+    /// The installer would run out of memory.
+    #[error(
+        "OperatingSystem {name:?} needs {needed} of memory to be installed, and the machine has {has} bytes"
+    )]
+    TooLittleMemory {
+        /// The operating system.
+        name: String,
+        /// What it needs.
+        needed: Size,
+        /// Bytes that the machine has.
+        has: u64,
+    },
     /// No disk was reported.
     #[error(
         "no disk was found in the machine: look at its controller's settings, or let discovery read it again"

@@ -1,5 +1,9 @@
 //! What is reported of a machine that was heard on the wire: a new Server, and its status as far as a bastion can know it.
 
+mod said;
+
+pub use said::Said;
+
 use crate::client::Platform;
 use crate::silence::{Attempt, explain};
 use crate::timeline::{Event, Timeline};
@@ -33,6 +37,8 @@ pub struct Sighting<'a> {
     pub once: Option<(BootOnce, Option<i64>)>,
     /// What happened to it.
     pub timeline: &'a Timeline,
+    /// What it said of itself that was not reported yet.
+    pub said: Said<'a>,
 }
 
 /// A Server for a machine that nobody knows, named by the NIC that it booted from.
@@ -52,7 +58,13 @@ pub fn status(server: &Server, seen: &Sighting, now: Timestamp) -> ServerStatus 
     let attempt = Attempt::of(seen.timeline);
     boot(&mut status, seen, attempt.as_ref());
     status.phase = Some(phase(&status, attempt.as_ref()));
+    if let Some(found) = seen.said.discovery {
+        said::discovered(&mut status, found, now);
+    }
     stages(&mut status, seen.timeline, attempt.as_ref());
+    if let Some((progress, ordered)) = seen.said.progress {
+        said::progressed(&mut status, progress, ordered, now);
+    }
     nic(&mut status, seen);
     address(&mut status, seen);
     if let Some(attempt) = &attempt {
@@ -168,9 +180,7 @@ fn whole(time: Timestamp) -> i64 {
 }
 
 fn nic(status: &mut ServerStatus, seen: &Sighting) {
-    if !status.nics.iter().any(|nic| nic.mac == seen.mac) {
-        status.nics.push(unknown_nic(seen.mac));
-    }
+    said::has_nic(status, seen.mac);
     for nic in &mut status.nics {
         nic.boot = nic.mac == seen.mac;
         if !nic.boot {
@@ -298,6 +308,7 @@ mod tests {
             network: Some("rack"),
             once: None,
             timeline,
+            said: Said::default(),
         }
     }
 

@@ -94,6 +94,20 @@ pub enum Event {
         /// What it said besides.
         message: String,
     },
+    /// It reported what it consists of.
+    Discovered {
+        /// How many disks it has.
+        disks: usize,
+        /// How many NICs it has.
+        nics: usize,
+        /// What it could not read.
+        problems: String,
+    },
+    /// It carried a plan out to its end.
+    Installed {
+        /// The plan's hash.
+        plan: String,
+    },
     /// Its agent was heard.
     Heartbeat,
 }
@@ -171,6 +185,8 @@ impl Event {
                 cut(name);
                 cut(message);
             }
+            Self::Discovered { problems, .. } => cut(problems),
+            Self::Installed { plan } => cut(plan),
             Self::Asked { .. } | Self::AnsweredByOther { .. } | Self::RouterSolicited | Self::Heartbeat => {}
         }
         self
@@ -217,6 +233,11 @@ impl fmt::Display for Event {
                 }
                 if message.is_empty() { Ok(()) } else { write!(f, ": {message}") }
             }
+            Self::Discovered { disks, nics, problems } => {
+                write!(f, "reported its hardware: disks {disks}, NICs {nics}")?;
+                if problems.is_empty() { Ok(()) } else { write!(f, "; {problems}") }
+            }
+            Self::Installed { plan } => write!(f, "carried out plan {plan} to its end"),
             Self::Heartbeat => f.write_str("its agent was heard"),
         }
     }
@@ -264,6 +285,9 @@ mod tests {
         };
         check(stage(None, ""), "partition began");
         check(stage(Some(StageOutcome::Failed), "no disk"), "partition failed: no disk");
+        let found = Event::Discovered { disks: 2, nics: 1, problems: "sda cannot be read".into() };
+        check(found, "reported its hardware: disks 2, NICs 1; sda cannot be read");
+        check(Event::Installed { plan: "sha256:aa".into() }, "carried out plan sha256:aa to its end");
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! | `POST /progress/<token>` | [`Progress`] | 204 |
 //!
 //! The token is that of the machine's newest boot (kernel argument `lab.token`): it says which machine speaks, and is worth
-//! nothing after the next boot. Unknown fields are ignored on both sides, so that either can be newer.
+//! nothing after the next boot: then the answers are 403 and 404. What is not understood is 400 with a sentence. Unknown fields are ignored on both sides, so that either can be newer.
 
 use lab_kinds::metal::server::hardware::Hardware;
 use lab_kinds::metal::server::{Disk, Nic, Plan, VolumeGroup, status::Stage};
@@ -98,6 +98,9 @@ pub struct Progress {
     /// Whether the whole plan has been carried out.
     #[serde(default)]
     pub finished: bool,
+    /// The machine's clock as it said this, to which its other times are related: clocks of new machines are often wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<Time>,
 }
 
 #[cfg(test)]

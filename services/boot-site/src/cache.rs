@@ -37,6 +37,23 @@ pub(crate) struct Wanted {
     pub url: String,
 }
 
+/// Whether an artefact is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// As a whole.
+    Whole,
+    /// It is on its way.
+    Fetched {
+        /// How much of it is there, in percent, where that is known.
+        percent: Option<u8>,
+    },
+    /// It cannot be had now.
+    Missing {
+        /// Why.
+        why: String,
+    },
+}
+
 /// Why an artefact is not there.
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
@@ -112,6 +129,17 @@ impl Cache {
             drop(end);
         });
         Some(ended)
+    }
+
+    /// How far fetching an artefact has come in this run.
+    fn fetched(&self, digest: &str) -> Held {
+        let known = self.known.lock();
+        let Some(known) = known.get(digest) else { return Held::Fetched { percent: None } };
+        if let Some(why) = &known.error {
+            return Held::Missing { why: why.clone() };
+        }
+        let percent = known.total.and_then(|total| (known.done * 100).checked_div(total));
+        Held::Fetched { percent: percent.and_then(|percent| u8::try_from(percent).ok()) }
     }
 
     fn change(&self, digest: &str, change: impl FnOnce(&mut Known)) {
@@ -280,6 +308,20 @@ impl Site {
     }
 }
 
+impl Site {
+    /// Whether an artefact is there; begins to fetch it where it is not.
+    pub(crate) fn keeps(&self, wanted: &Wanted, room: u64) -> Held {
+        let Some(cache) = self.cache.get() else {
+            return Held::Missing { why: "this boot server keeps no artefacts".into() };
+        };
+        if cache.held(&wanted.digest).is_some() {
+            return Held::Whole;
+        }
+        cache.fetch(wanted, room);
+        cache.fetched(&wanted.digest)
+    }
+}
+
 /// Fetches what approved installations will need, for as long as the site runs.
 pub(crate) async fn fetch_ahead(site: Arc<Site>) {
     loop {
@@ -310,13 +352,14 @@ impl Knowledge {
     }
 
     /// How many bytes of artefacts may be kept.
-    fn room(&self) -> u64 {
+    pub(crate) fn room(&self) -> u64 {
         let size = self.bastion().and_then(|bastion| bastion.spec.cache_size.as_ref());
         size.map_or(ROOM, |size| size.bytes)
     }
 }
 
-fn wanted(artefact: &lab_kinds::metal::operating_system::Artefact) -> Wanted {
+/// An artefact, as it is fetched.
+pub(crate) fn wanted(artefact: &lab_kinds::metal::operating_system::Artefact) -> Wanted {
     let digest = artefact.checksum.strip_prefix("sha256:").unwrap_or(&artefact.checksum);
     Wanted { digest: digest.into(), url: artefact.url.clone() }
 }

@@ -1,6 +1,6 @@
 //! Files: boot answers made when they are asked for, everything else from the site's folder.
 
-use crate::{Site, programs};
+use crate::{Site, agent, programs};
 use bytes::Bytes;
 use lab_machine::boot::{self, Circumstances, grub, ipxe};
 use lab_machine::client::Platform;
@@ -20,6 +20,9 @@ impl Files for Site {
         if let Some(script) = ScriptPath::parse(&asked.path) {
             return self.script(&script, asked).map(|text| Content::Memory(text.into()));
         }
+        if agent::asks_for_orders(&asked.path) {
+            return self.orders_by(&asked.path).map(Content::Memory);
+        }
         self.note(asked, Transfer::Began);
         if let Some(content) = self.artefact(&asked.path).await {
             return Some(content);
@@ -38,6 +41,9 @@ impl Files for Site {
 
     fn finished(&self, asked: &Asked, outcome: Outcome) {
         self.figures.file(asked.protocol, outcome);
+        if agent::asks_for_orders(&asked.path) {
+            return;
+        }
         if let (Outcome::Done { .. }, Some(script)) = (outcome, ScriptPath::parse(&asked.path)) {
             self.was_told(script.mac);
         }
@@ -90,7 +96,7 @@ impl Site {
         let uuid = script.uuid.clone().or_else(|| heard?.uuid.clone());
         let platform = heard.and_then(|machine| machine.platform).unwrap_or(Platform::UefiX64);
         let (recognition, server) = known.recognise(script.mac, uuid.as_deref());
-        let server = server.map(|server| known.as_it_counts(server));
+        let server = server.map(|server| known.as_it_counts(server, script.mac));
         let server = server.as_ref();
         let decision = boot::decide(&recognition, server);
         let ip = self.facing(asked.peer.ip());

@@ -191,9 +191,15 @@ impl Knowledge {
         (recognition, server)
     }
 
-    /// A Server as it counts here: without a one-shot answer that was served and still stands in it.
-    pub(crate) fn as_it_counts(&self, server: &Server) -> Server {
+    /// A Server as it counts here for the machine that booted over this NIC: without a one-shot answer that was served and still stands in
+    /// it, and with what the machine has installed since labd was told.
+    pub(crate) fn as_it_counts(&self, server: &Server, mac: MacAddress) -> Server {
         let mut server = server.clone();
+        let installed = self.machine(mac).and_then(|machine| machine.own.installed());
+        let known = server.status.install.as_ref().and_then(|install| install.finished);
+        if let Some(installed) = installed.filter(|installed| installed.finished > known) {
+            server.status.install = Some(installed.clone());
+        }
         let name = server.metadata.name.as_deref().unwrap_or_default();
         if self.served.get(name).is_some_and(|served| served.is_of(&server)) {
             server.spec.boot.once = None;
@@ -275,7 +281,7 @@ impl Knowledge {
         if let Some(address) = machine.address {
             self.took(address, mac);
         }
-        if machine.timeline.last() > machine.reported {
+        if machine.last_heard() > machine.reported {
             self.unreported.insert(mac);
         }
         self.tokens.extend(machine.token.as_ref().map(|(token, _)| (token.clone(), mac)));

@@ -4,6 +4,7 @@
 //! answering from what it had when nothing new comes in. [`start`] connects it: informers feed it, sockets are opened on the
 //! networks that are to be served, and what it sees is reported and stored.
 
+mod agent;
 mod cache;
 mod dhcp;
 mod feed;

@@ -1,11 +1,12 @@
 //! A machine that was heard, and what is stored of it.
 
-use crate::log;
+use crate::{agent::Said, log};
 use jiff::Timestamp;
-use lab_kinds::metal::server::status::StageOutcome;
+use lab_kinds::metal::server::status::{InstallStatus, StageOutcome};
 use lab_machine::client::Platform;
 use lab_machine::timeline::{Event, Timeline};
 use lab_wire::log::{Kind, Line};
+use lab_wire::site::{Discovery, Progress};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
@@ -36,7 +37,9 @@ pub struct Machine {
     pub(crate) once: bool,
     /// What happened to it.
     pub timeline: Timeline,
-    /// Until when that was reported.
+    /// What its own system said.
+    pub(crate) own: Said,
+    /// Until when all that was reported.
     pub(crate) reported: Option<Timestamp>,
     /// Its newest log lines.
     lines: VecDeque<Line>,
@@ -70,6 +73,12 @@ pub(crate) enum Record {
     Happened { at: Timestamp, what: Event },
     /// It said something.
     Line(Line),
+    /// It said what it consists of.
+    Discovered { at: Timestamp, found: Box<Discovery> },
+    /// It was told to install something.
+    Ordered { install: InstallStatus },
+    /// It said how far it has come with that.
+    Progressed { at: Timestamp, progress: Progress },
     /// Everything up to then was reported.
     Reported { at: Timestamp },
 }
@@ -77,8 +86,9 @@ pub(crate) enum Record {
 impl Record {
     fn at(&self) -> Option<Timestamp> {
         match self {
-            Self::Machine { .. } | Self::Token { .. } => None,
+            Self::Machine { .. } | Self::Token { .. } | Self::Ordered { .. } => None,
             Self::Happened { at, .. } | Self::Reported { at } => Some(*at),
+            Self::Discovered { at, .. } | Self::Progressed { at, .. } => Some(*at),
             Self::Line(line) => Some(line.at),
         }
     }
@@ -95,6 +105,7 @@ impl Default for Machine {
             token: None,
             once: false,
             timeline: Timeline::new(ENTRIES),
+            own: Said::default(),
             reported: None,
             lines: VecDeque::new(),
             bytes: 0,
@@ -148,6 +159,7 @@ impl Machine {
     /// Its next script has a token in it. The one before is worth nothing any more, and is told.
     pub(crate) fn give(&mut self, token: String, server: Option<String>) -> Option<String> {
         self.unsaved.push(Record::Token { token: token.clone(), server: server.clone() });
+        self.own.boots();
         self.token.replace((token, server)).map(|(before, _)| before)
     }
 
@@ -212,10 +224,16 @@ impl Machine {
                     machine.address = address;
                     machine.network = network;
                 }
-                Record::Token { token, server } => machine.token = Some((token, server)),
+                Record::Token { token, server } => {
+                    machine.token = Some((token, server));
+                    machine.own.boots();
+                }
                 Record::Happened { at, what } => machine.happened(at, what),
                 Record::Line(line) => machine.keep(line),
                 Record::Reported { at } => machine.reported = Some(at),
+                said @ (Record::Discovered { .. } | Record::Ordered { .. } | Record::Progressed { .. }) => {
+                    machine.own.restore(said);
+                }
             }
         }
         machine
@@ -225,6 +243,7 @@ impl Machine {
     pub(crate) fn records(&self) -> Vec<Record> {
         let mut records = vec![self.description()];
         records.extend(self.token.clone().map(|(token, server)| Record::Token { token, server }));
+        records.extend(self.own.records());
         for entry in self.timeline.entries() {
             records.push(Record::Happened { at: entry.first, what: entry.event.clone() });
             if entry.count > 1 {

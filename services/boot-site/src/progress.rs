@@ -45,7 +45,7 @@ impl Site {
                 Some((mac, _)) => self.hear_stages(mac, content),
                 None => Taken::Refused,
             },
-            _ => Taken::NotFound,
+            _ => self.hear_agent(&asked.path, content).unwrap_or(Taken::NotFound),
         }
     }
 
@@ -91,11 +91,13 @@ fn stages(content: &[u8]) -> Option<Vec<Stage>> {
         Ok(stages) => stages,
         Err(_) => serde_json::Deserializer::from_slice(content).into_iter().collect::<Result<_, _>>().ok()?,
     };
-    let sound = |stage: &Stage| {
-        let name = &stage.stage;
-        !name.is_empty() && name.len() <= NAME && !name.chars().any(|c| c.is_control() || c.is_whitespace())
-    };
+    let sound = |stage: &Stage| is_sound(&stage.stage);
     (!stages.is_empty() && stages.len() <= AT_ONCE && stages.iter().all(sound)).then_some(stages)
+}
+
+/// Whether a stage can have this name.
+pub(crate) fn is_sound(name: &str) -> bool {
+    !name.is_empty() && name.len() <= NAME && !name.chars().any(|c| c.is_control() || c.is_whitespace())
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use lab_kinds::metal::server::{Server, ServerStatus};
 use lab_kinds::{Condition, ConditionStatus};
 use lab_machine::recognise::Recognition;
 use lab_machine::sighting::{self, Sighting};
-use lab_object::{Json, ObjectMeta, Resource, Time, mac::MacAddress};
+use lab_object::{Json, ObjectMeta, Reason, Resource, Time, mac::MacAddress};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -102,6 +102,14 @@ impl Reporter {
                     self.site.with(|known| known.remove_server(&name));
                     return Ok(());
                 }
+                // What a machine said of itself is not to stand in the way of all others.
+                Err(error) if error.reason() == Some(Reason::Invalid) => {
+                    tracing::error!(server = name, %error, "what a machine said of itself is refused and left out");
+                    self.site.with(|known| {
+                        known.heard(mac).into_iter().for_each(|machine| machine.was_reported(until));
+                    });
+                    return Ok(());
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -119,7 +127,7 @@ impl Reporter {
             Some((
                 recognition,
                 server.cloned(),
-                machine.timeline.last().filter(|last| Some(*last) > machine.reported),
+                machine.last_heard().filter(|last| Some(*last) > machine.reported),
             ))
         })
     }
@@ -157,6 +165,7 @@ impl Reporter {
                 network: machine.network.as_deref(),
                 once,
                 timeline: &machine.timeline,
+                said: machine.said(),
             };
             sighting::status(server, &seen, now)
         })

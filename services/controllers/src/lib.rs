@@ -9,6 +9,7 @@ mod boot_once;
 mod events;
 mod garbage;
 mod namespaces;
+mod plans;
 mod seen;
 mod served;
 
@@ -48,6 +49,7 @@ pub fn start(client: &Client, registry: &Registry, options: &Options) -> Control
         tokio::join!(garbage.run(), namespaces.run());
     });
     tasks.spawn(boot_once::Clearer::new(client.clone(), backoff).run());
+    tasks.spawn(plans::Planner::new(client.clone(), backoff).run());
     tasks.spawn(bastions::Presence::new(client.clone(), backoff).run());
     tasks.spawn(events::Expiry::new(client.clone(), served, options.keep_events, backoff).run());
     Controllers { synced, tasks }

@@ -3,8 +3,10 @@
 //! A scenario is a session as a person would have it in a shell: commands and what they print, in a text file. It
 //! runs against a labd of its own.
 
+pub mod labctl;
 pub mod labd;
 pub mod session;
+pub mod tap;
 
 use anyhow::{Context, bail};
 use std::{

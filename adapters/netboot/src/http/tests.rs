@@ -23,7 +23,12 @@ impl Files for Shelf {
     }
     async fn take(&self, asked: &Asked, content: Bytes) -> Taken {
         self.said.lock().push((asked.path.clone(), content));
-        if asked.path == "log" { Taken::Done } else { Taken::NotFound }
+        match asked.path.as_str() {
+            "log" => Taken::Done,
+            "question" => Taken::Answered("{}".into()),
+            "nonsense" => Taken::Invalid("stage: is no word".into()),
+            _ => Taken::NotFound,
+        }
     }
 }
 
@@ -178,6 +183,11 @@ async fn what_machines_say_is_taken() {
     let (status, headers, _) = ask(&mut stream, &post("log", "", "one\ntwo")).await;
     assert_eq!((status.as_str(), headers.get("content-length")), ("HTTP/1.1 204 No Content", None));
     assert_eq!(ask(&mut stream, &post("other", "", "")).await.0, "HTTP/1.1 404 Not Found");
+    let (status, headers, content) = ask(&mut stream, &post("question", "", "?")).await;
+    assert_eq!((status.as_str(), &content[..]), ("HTTP/1.1 200 OK", &b"{}"[..]));
+    assert_eq!(headers.get("content-type").map(String::as_str), Some("application/json"));
+    let (status, _, content) = ask(&mut stream, &post("nonsense", "", "?")).await;
+    assert_eq!((status.as_str(), &content[..]), ("HTTP/1.1 400 Bad Request", &b"stage: is no word"[..]));
     let expecting = "POST /log HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
     assert_eq!(ask(&mut stream, expecting).await.0, "HTTP/1.1 100 Continue");
     assert_eq!(ask(&mut stream, "three").await.0, "HTTP/1.1 204 No Content");
@@ -185,6 +195,7 @@ async fn what_machines_say_is_taken() {
     assert_eq!(ask(&mut stream, large).await.0, "HTTP/1.1 413 Content Too Large");
     let said: Vec<_> =
         shelf.said.lock().iter().map(|(path, content)| (path.clone(), content.to_vec())).collect();
-    let expected = [("log", "one\ntwo"), ("other", ""), ("log", "three")];
+    let expected =
+        [("log", "one\ntwo"), ("other", ""), ("question", "?"), ("nonsense", "?"), ("log", "three")];
     assert_eq!(said, expected.map(|(path, content)| (path.to_owned(), content.as_bytes().to_vec())));
 }

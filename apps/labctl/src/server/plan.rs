@@ -77,7 +77,7 @@ pub fn missing(server: &Server) -> Failure {
         failure
             .with_hint("its disks are not known: it has to boot from the network once, with a bastion online")
     } else {
-        failure.with_hint("the machine's installer makes it; `labctl progress` follows")
+        failure.with_hint("labd makes it within seconds; `labctl doctor` tells what is out of order")
     }
 }
 

@@ -5,6 +5,7 @@ mod cut;
 mod machine;
 mod plans;
 mod properties;
+mod renewal;
 mod standing;
 mod steps;
 mod text;

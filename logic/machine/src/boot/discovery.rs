@@ -7,6 +7,10 @@ use lab_kinds::metal::server::{WhenDeleted, status::Phase};
 
 /// Why a machine is discovered of which something is known.
 pub(super) fn why(server: &Server) -> String {
+    let refused = server.status.plan.as_ref().and_then(|plan| plan.refused.as_ref());
+    if let (Some(_), Some(why)) = (&server.spec.install, refused) {
+        return format!("no plan can be made: {why}");
+    }
     let why = match server.status.phase {
         Some(Phase::Planned) => "a plan was made and waits for approval",
         Some(Phase::Failed) => "its installation failed, and a person has to look at it",

@@ -94,7 +94,7 @@ impl Attempt {
             Event::RouterSolicited => self.router_solicited_since_file = true,
             Event::Booted { answer, .. } => self.answer = Some(*answer),
             Event::Stage { name, outcome, .. } => self.stage = Some((name.clone(), *outcome)),
-            Event::Heartbeat => self.heartbeat = true,
+            Event::Discovered { .. } | Event::Installed { .. } | Event::Heartbeat => self.heartbeat = true,
         }
     }
 

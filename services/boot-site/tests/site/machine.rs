@@ -2,8 +2,10 @@
 
 use lab_boot_site::Site;
 use lab_netboot::dhcp::{Answerer, Packet, Received, Reply};
-use lab_netboot::files::{Asked, Files, Outcome, Protocol};
+use lab_netboot::files::{Asked, Files, Outcome, Protocol, Taken};
 use lab_object::mac::MacAddress;
+use lab_wire::site::{ORDERS, Orders};
+use serde::Serialize;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 #[derive(Debug, Clone, Copy)]
@@ -74,5 +76,31 @@ impl Machine {
         let bytes = content.read(0, 10_000).await.expect("it can be read");
         site.finished(&asked, Outcome::Done { bytes: content.size() });
         String::from_utf8(bytes.to_vec()).expect("it is text")
+    }
+
+    fn asks(self, site: &Site, path: String) -> Asked {
+        let address = site.with(|known| known.machine(self.mac()).and_then(|machine| machine.address));
+        Asked { protocol: Protocol::Http, peer: (address.expect("it has one"), 1234).into(), path }
+    }
+
+    /// The token of its newest boot, which its system finds among the kernel's arguments.
+    pub fn token(self, site: &Site) -> String {
+        let token = site.with(|known| known.machine(self.mac()).and_then(|machine| machine.token.clone()));
+        token.expect("it has booted").0
+    }
+
+    /// What its system says, and the answer.
+    pub async fn says(self, site: &Site, kind: &str, what: &impl Serialize) -> Taken {
+        let content = serde_json::to_vec(what).expect("it is JSON");
+        let path = format!("{kind}{}", self.token(site)).trim_start_matches('/').to_owned();
+        site.take(&self.asks(site, path), content.into()).await
+    }
+
+    /// What its system is told to do next.
+    pub async fn orders(self, site: &Site) -> Orders {
+        let path = format!("{ORDERS}{}", self.token(site)).trim_start_matches('/').to_owned();
+        let content = site.open(&self.asks(site, path)).await.expect("its token counts");
+        let bytes = content.read(0, 10_000_000).await.expect("it can be read");
+        serde_json::from_slice(&bytes).expect("they are orders")
     }
 }

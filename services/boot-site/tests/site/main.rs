@@ -1,6 +1,7 @@
 //! A site beside an API server of its own: what it sees arrives there, and it goes on where the server is out of reach.
 
 mod client;
+mod installing;
 mod machine;
 
 use jiff::Timestamp;

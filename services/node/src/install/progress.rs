@@ -106,6 +106,7 @@ impl<'a> Teller<'a> {
                     .min(100),
                 expected_end: expected_end(self.began, now, parts, all * 1000),
                 finished,
+                clock: Some(Time::cut(now)),
             }
         };
         self.site.tell(&progress);

@@ -1,0 +1,238 @@
+//! From a blank disk to Debian 13 and back, all through the API: labd with its boot server, labctl, and virtual machines under software
+//! emulation. Needs root, QEMU, OVMF and Debian's iPXE, takes half an hour, and is run by name after the artefacts were made:
+//!
+//! ```text
+//! cargo xtask artefacts discovery && cargo xtask artefacts debian-13
+//! cargo test -p lab-e2e --test install -- --ignored --nocapture --test-threads 1
+//! ```
+//!
+//! `LAB_ARTEFACTS` names another folder than `target/artefacts`. Each stage's seconds since power-on are printed.
+
+mod machine;
+
+use lab_e2e::{labctl::Labctl, labd::Labd, tap::Tap};
+use machine::{Firmware, Machine, Ssh, public_key};
+use std::{
+    env, fs,
+    os::unix,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+/// Under software emulation, beside other work.
+const PATIENCE: Duration = Duration::from_secs(1800);
+
+/// A lab with one network, Debian 13 and one machine.
+struct Lab {
+    labctl: Labctl,
+    labd: Labd,
+    machine: Machine,
+    name: String,
+    folder: tempfile::TempDir,
+    began: Instant,
+    _tap: Tap,
+}
+
+fn artefacts() -> PathBuf {
+    let given = env::var_os("LAB_ARTEFACTS").map(PathBuf::from);
+    given.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/artefacts"))
+}
+
+impl Lab {
+    fn new(firmware: Firmware, number: u8) -> Self {
+        let tap = Tap::new("labtap8", "10.98.0.1/24");
+        let folder = tempfile::tempdir().expect("there is room");
+        let systems = artefacts().join("systems");
+        assert!(
+            systems.join("discovery/amd64/initrd").exists(),
+            "run `cargo xtask artefacts discovery` first"
+        );
+        let files = folder.path().join("data/boot/files");
+        fs::create_dir_all(&files).expect("there is room");
+        unix::fs::symlink(systems, files.join("systems")).expect("there is room");
+        let labd = Labd::start(folder.path()).expect("it starts");
+        let labctl = Labctl { kubeconfig: labd.kubeconfig() };
+        let network = "apiVersion: metal.lab/v1alpha1\nkind: Network\nmetadata: {name: rack}\nspec:\n  cidr: 10.98.0.0/24\n  \
+                       dhcp: {mode: full, ranges: [{start: 10.98.0.50, end: 10.98.0.60}]}\n";
+        labctl.run_with(&["apply", "-f", "-"], network);
+        let object = artefacts().join("images/debian-13/operating-system.json");
+        labctl.run(&["apply", "-f", &object.display().to_string()]);
+        let reason = "jsonpath={.items[0].status.conditions[0].reason}";
+        let serves = |reason: &str| reason.trim() == "InterfacesOpen";
+        labctl.until("the bastion serves", PATIENCE, &["get", "bastions", "-o", reason], serves);
+        let machine = Machine::blank(folder.path(), firmware, &tap, number);
+        let name = machine.name();
+        Self { labctl, labd, machine, name, folder, began: Instant::now(), _tap: tap }
+    }
+
+    fn start(&mut self) {
+        self.began = Instant::now();
+        self.machine.start();
+    }
+
+    /// Waits for something in the Server.
+    fn until(&self, what: &str, path: &str, is: impl Fn(&str) -> bool) -> String {
+        let path = format!("jsonpath={path}");
+        let arguments = ["get", "srv", &self.name, "-o", &path];
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let (_, found) = self.labctl.try_run(&arguments, "");
+            if is(found.trim()) {
+                println!("{:6.1} s  {what}", self.began.elapsed().as_secs_f64());
+                return found.trim().into();
+            }
+            assert!(
+                Instant::now() < until,
+                "{what} never came: {found}\n{}\n{}",
+                self.machine.console(),
+                self.labd.log()
+            );
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+
+    fn phase(&self, phase: &str) {
+        self.until(phase, "{.status.phase}", |found| found == phase);
+    }
+
+    fn patch(&self, patch: &str) {
+        self.labctl.run(&["patch", "srv", &self.name, "--type", "merge", "-p", patch]);
+    }
+
+    /// Approves the plan as it stands, and follows it to its end.
+    fn approve_and_follow(&self) {
+        let name = self.name.as_str();
+        println!("{}", self.labctl.run(&["plan", name]));
+        self.labctl.run(&["approve", name, "--yes"]);
+    }
+
+    fn ssh(&self) -> Ssh {
+        let address = self.labctl.run(&["get", "srv", &self.name, "-o", "jsonpath={.status.addresses[0]}"]);
+        Ssh::to(self.folder.path(), address.trim())
+    }
+
+    /// From a machine that is off to an installed one that lets the operator in.
+    fn install(&mut self) -> Ssh {
+        self.start();
+        self.until("its firmware asked", "{.status.boot.step}", |step| !step.is_empty());
+        self.until("its kernel is fetched", "{.status.boot.step}", |step| {
+            matches!(step, "started" | "heard")
+        });
+        self.phase("Discovered");
+        let seen = self.labctl.run(&["describe", "srv", &self.name]);
+        for word in ["disk", "virtio", "52:54:00:00:08"] {
+            assert!(seen.to_lowercase().contains(word), "{word} is not in\n{seen}");
+        }
+        let key = public_key(self.folder.path());
+        self.patch(&format!(r#"{{"spec": {{"admin": {{"user": "ops", "authorizedKeys": ["{key}"]}}}}}}"#));
+        self.labctl.run(&[
+            "provision",
+            &self.name,
+            "--os",
+            "debian-13",
+            "--role",
+            "vanilla",
+            "--hostname",
+            "db-1",
+        ]);
+        self.phase("Planned");
+        self.approve_and_follow();
+        self.phase("Installing");
+        self.until("the image is unpacked", "{.status.stages[*].name}", |names| names.contains("bootLoader"));
+        self.phase("Installed");
+        let (done, followed) = self.labctl.try_run(&["progress", &self.name], "");
+        assert!(done && followed.contains("Installed"), "{followed}");
+        let ssh = self.ssh();
+        ssh.wait(PATIENCE, &self.machine);
+        println!("{:6.1} s  it answers over SSH", self.began.elapsed().as_secs_f64());
+        ssh
+    }
+
+    /// Asks for another installation, and restarts the machine as an operator would.
+    fn reprovision(&mut self, ssh: &Ssh) {
+        self.labctl.run(&["reprovision", &self.name, "--yes"]);
+        let next = "{.spec.install.reprovision} {.status.plan.reprovision}";
+        self.until("another plan is made", next, |numbers| numbers == "1 1");
+        println!("{}", self.labctl.run(&["plan", &self.name]));
+        self.labctl.run(&["approve", &self.name, "--yes"]);
+        self.began = Instant::now();
+        // The connection goes with the machine.
+        ssh.run("sudo systemd-run --on-active=1 systemctl reboot");
+        self.phase("Installing");
+        self.until("it is installed again", "{.status.install.reprovision}", |number| number == "1");
+        self.phase("Installed");
+        // Nobody answers from the system that is gone.
+        self.until("it is sent to its disk", "{.status.boot.answer}", |answer| answer == "local");
+        ssh.wait(PATIENCE, &self.machine);
+        println!("{:6.1} s  it answers over SSH", self.began.elapsed().as_secs_f64());
+    }
+}
+
+/// From blank to SSH; then again, and what is preserved is still there; then a disk appears, and nothing is written.
+fn whole_way(firmware: Firmware, number: u8) {
+    let mut lab = Lab::new(firmware, number);
+    let ssh = lab.install();
+    assert_eq!(ssh.run("hostname").trim(), "db-1");
+    let mounts = ssh.run("findmnt --real --noheadings --list --output TARGET,FSTYPE");
+    for line in ["/ xfs", "/boot ext4", "/home xfs", "/srv xfs", "/var xfs", "/var/log xfs"] {
+        let line: Vec<_> = line.split(' ').collect();
+        let found = mounts.lines().any(|found| found.split_whitespace().collect::<Vec<_>>() == line);
+        assert!(found, "{line:?} in {mounts}");
+    }
+    assert_eq!(ssh.run("cat /proc/sys/kernel/sysrq").trim(), "1");
+    assert_eq!(
+        ssh.run("[ -d /sys/firmware/efi ] && echo uefi || echo bios").trim(),
+        match firmware {
+            Firmware::Bios => "bios",
+            Firmware::Uefi => "uefi",
+        }
+    );
+    ssh.run("echo kept | sudo tee /home/mine /srv/mine /mine && sudo sync");
+    lab.reprovision(&ssh);
+    assert_eq!(ssh.run("cat /home/mine /srv/mine").trim(), "kept\nkept");
+    assert_eq!(
+        ssh.run("ls /mine 2>&1 || true").trim(),
+        "ls: cannot access '/mine': No such file or directory"
+    );
+    let log = lab.labctl.run(&["logs", &lab.name]);
+    for line in ["reported its hardware: disks 1, NICs 1", "unpackImage is done", "carried out plan sha256:"]
+    {
+        assert!(log.contains(line), "{line} is not in\n{log}");
+    }
+    a_plan_for_other_disks_is_refused(&mut lab);
+    lab.labd.stop().expect("it ends well");
+}
+
+/// Between approval and boot a disk is put in.
+fn a_plan_for_other_disks_is_refused(lab: &mut Lab) {
+    lab.labctl.run(&["reprovision", &lab.name, "--yes"]);
+    lab.until("a third plan is made", "{.status.plan.reprovision}", |number| number == "2");
+    let approved = lab.labctl.run(&["get", "srv", &lab.name, "-o", "jsonpath={.status.plan.hash}"]);
+    lab.labctl.run(&["approve", &lab.name, "--yes"]);
+    lab.machine.cut();
+    lab.machine.add_disk();
+    lab.start();
+    let other = |hash: &str| !hash.is_empty() && hash != approved.trim();
+    lab.until("a plan is made for the disks as they are", "{.status.plan.hash}", other);
+    let message = lab.labctl.run(&["logs", &lab.name]);
+    assert!(!message.contains("unpackImage began") || message.contains("nothing was written"), "{message}");
+    let path = "{.status.plan.approved}{.status.install.reprovision}";
+    let found = lab.labctl.run(&["get", "srv", &lab.name, "-o", &format!("jsonpath={path}")]);
+    assert_eq!(
+        found.trim().trim_start_matches("false"),
+        "1",
+        "nobody approved it, and nothing was installed"
+    );
+}
+
+#[test]
+#[ignore = "needs root and QEMU, and many minutes"]
+fn by_bios() {
+    whole_way(Firmware::Bios, 1);
+}
+
+#[test]
+#[ignore = "needs root and QEMU, and many minutes"]
+fn by_uefi() {
+    whole_way(Firmware::Uefi, 2);
+}
