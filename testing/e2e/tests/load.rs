@@ -20,16 +20,16 @@ fn maps(labd: &Labd) -> anyhow::Result<Api<Json>> {
 }
 
 /// What one writer knows of its objects: the number in each that was acknowledged last, and the one under way.
-#[derive(Default)]
 struct Known {
+    writer: usize,
     acknowledged: BTreeMap<String, u64>,
     under_way: Option<(String, u64)>,
 }
 
 /// Creates and updates objects until the server is gone.
-async fn write_on(api: Api<Json>, writer: usize, mut known: Known, from: u64) -> Known {
+async fn write_on(api: Api<Json>, mut known: Known, from: u64) -> Known {
     for number in from.. {
-        let name = format!("w{writer}-{}", number % 40);
+        let name = format!("w{}-{}", known.writer, number % 40);
         let exists = known.acknowledged.contains_key(&name);
         known.under_way = Some((name.clone(), number));
         let object = map(&name, number);
@@ -41,7 +41,7 @@ async fn write_on(api: Api<Json>, writer: usize, mut known: Known, from: u64) ->
             Ok(_) => known.acknowledged.insert(name, number),
             Err(Error::Transport { .. }) => return known,
             // labd says so when it is going down; a refusal for another reason is a failure of the test.
-            Err(error) => panic!("writing {name}: {error}"),
+            Err(error) => panic!("writing {name}: {}", lab_client::chain(&error)),
         };
         known.under_way = None;
     }
@@ -84,7 +84,8 @@ async fn recorded(api: &Api<Json>) -> anyhow::Result<BTreeSet<u64>> {
 async fn what_was_acknowledged_over_https_outlives_kill_9() -> anyhow::Result<()> {
     let kills: u64 = std::env::var("LAB_E2E_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(10);
     let directory = tempfile::tempdir()?;
-    let mut all: Vec<Known> = (0..WRITERS).map(|_| Known::default()).collect();
+    let mut all: Vec<Known> =
+        (0..WRITERS).map(|writer| Known { writer, acknowledged: BTreeMap::new(), under_way: None }).collect();
     for round in 0..=kills {
         let labd = Labd::start(directory.path())?;
         let list = maps(&labd)?.list_all(&ListParams::default()).await?;
@@ -107,14 +108,13 @@ async fn what_was_acknowledged_over_https_outlives_kill_9() -> anyhow::Result<()
             break;
         }
         let mut writers = JoinSet::new();
-        for (writer, known) in std::mem::take(&mut all).into_iter().enumerate() {
+        for known in std::mem::take(&mut all) {
             let from = known.acknowledged.values().max().map_or(0, |newest| newest + 1);
-            writers.spawn(write_on(maps(&labd)?, writer, known, from));
+            writers.spawn(write_on(maps(&labd)?, known, from));
         }
         tokio::time::sleep(Duration::from_millis(150 + round * 97 % 400)).await;
         labd.kill()?;
         all = writers.join_all().await;
-        all.sort_by_key(|known| known.acknowledged.keys().next().cloned());
     }
     let newest: u64 = all.iter().filter_map(|known| known.acknowledged.values().max()).sum();
     eprintln!("{kills} kills, at least {newest} acknowledged writes");
