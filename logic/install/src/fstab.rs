@@ -3,22 +3,39 @@
 //! Partitions are named by their file systems' identifiers, volumes by LVM's path, so that it holds whatever the kernel
 //! calls the disks.
 
-use lab_kinds::metal::server::Plan;
+use lab_kinds::metal::disk_layout::Tmpfs;
+use lab_kinds::metal::server::{FileSystemFate, Plan};
 
 /// A line's fields: what, where, type, options, dump, check.
 type Line = [String; 6];
 
 /// Renders the table of a plan that can be approved, the root first, with aligned columns.
 pub fn render(plan: &Plan) -> String {
+    let mut lines = on_disk(plan, |_| true);
+    lines.extend(in_memory(plan));
+    aligned(&lines)
+}
+
+/// The lines of what a distribution's installer is not told of, and so does not write: what is preserved, which only the installed
+/// system mounts, and what is in memory.
+pub fn left_to_the_system(plan: &Plan) -> Vec<String> {
+    let mut lines = on_disk(plan, |fate| fate == Some(FileSystemFate::Preserve));
+    lines.extend(in_memory(plan));
+    lines.iter().map(|line| line.join(" ")).collect()
+}
+
+/// The lines of file systems with such fates, the root first, swap last.
+fn on_disk(plan: &Plan, chosen: impl Fn(Option<FileSystemFate>) -> bool) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
-    for partition in plan.disks.iter().flat_map(|disk| &disk.partitions) {
+    let partitions = plan.disks.iter().flat_map(|disk| &disk.partitions);
+    for partition in partitions.filter(|p| chosen(p.file_system_fate)) {
         if let Some(mount) = &partition.mount {
             let source = format!("UUID={}", partition.file_system_uuid);
             lines.push(line(source, mount, &partition.file_system, &[]));
         }
     }
     if let Some(group) = &plan.volume_group {
-        for volume in &group.volumes {
+        for volume in group.volumes.iter().filter(|v| chosen(v.file_system_fate)) {
             let source = volume_path(&group.name, &volume.name);
             match (&volume.mount, volume.file_system.as_str()) {
                 (Some(mount), kind) => lines.push(line(source, mount, kind, &volume.mount_options)),
@@ -28,12 +45,16 @@ pub fn render(plan: &Plan) -> String {
         }
     }
     lines.sort_by(|a, b| order(a).cmp(&order(b)));
-    lines.extend(plan.tmpfs.iter().map(|tmpfs| {
+    lines
+}
+
+fn in_memory(plan: &Plan) -> Vec<Line> {
+    let line_of = |tmpfs: &Tmpfs| {
         let options =
             ["nosuid", "nodev", "mode=1777", &format!("size={}", tmpfs.size.bytes)].map(String::from);
         line("tmpfs".into(), &tmpfs.mount, "tmpfs", &options)
-    }));
-    aligned(&lines)
+    };
+    plan.tmpfs.iter().map(line_of).collect()
 }
 
 /// Where a volume's device appears.
