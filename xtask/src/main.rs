@@ -13,6 +13,7 @@ mod laws;
 mod licences;
 mod package;
 mod packages;
+mod reference;
 mod test;
 mod wire_fields;
 
@@ -38,6 +39,8 @@ enum Chore {
     Package(package::Options),
     /// Install the system packages that building and testing need.
     Packages(packages::Options),
+    /// Write docs/reference anew from what the programs say of themselves.
+    Reference,
     /// Make what a site serves to machines: `artefacts discovery`, `artefacts debian-13`.
     Artefacts(artefacts::Options),
     /// Make the field tables for protobuf bodies anew from Kubernetes' Go types.
@@ -52,6 +55,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Licences => licences::run(&root()),
         Chore::Package(options) => package::run(&options),
         Chore::Packages(options) => packages::install(&root(), &options),
+        Chore::Reference => reference::run(),
         Chore::Artefacts(options) => artefacts::run(&root(), &options),
         Chore::WireFields(options) => wire_fields::run(&root(), &options),
     }

@@ -9,15 +9,17 @@ use lab_client::{Error, IncludeObject, ListParams};
 use lab_object::{Json, mac::MacAddress, table::Table};
 use std::net::IpAddr;
 
+/// What they stand under in a command's help.
+pub const SELECTION: &str = "Selection";
+
 /// Selectors that many commands take.
 #[derive(Debug, Clone, Default, clap::Args)]
-#[command(next_help_heading = "Selection")]
 pub struct Selectors {
     /// Only objects with these labels, such as rack=a or 'tier in (x, y)'
-    #[arg(long, short = 'l', value_name = "LABELS")]
+    #[arg(help_heading = SELECTION, long, short = 'l', value_name = "LABELS")]
     pub selector: Option<String>,
     /// Only objects with these fields, such as status.phase=Installed
-    #[arg(long, value_name = "FIELDS")]
+    #[arg(help_heading = SELECTION, long, value_name = "FIELDS")]
     pub field_selector: Option<String>,
     #[command(flatten)]
     pub servers: ServerFilters,
@@ -32,7 +34,7 @@ pub struct Objects {
     #[command(flatten)]
     selectors: Selectors,
     /// All objects of the kind
-    #[arg(long)]
+    #[arg(help_heading = SELECTION, long)]
     all: bool,
 }
 
@@ -47,16 +49,16 @@ impl Objects {
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ServerFilters {
     /// Only servers with this role: vanilla, worker, infra, labcontroller
-    #[arg(long, value_name = "ROLE", add = crate::complete::words(&ROLES))]
+    #[arg(help_heading = SELECTION, long, value_name = "ROLE", add = crate::complete::words(&ROLES))]
     pub role: Option<String>,
     /// Only servers in this phase, such as ready or installing
-    #[arg(long, value_name = "PHASE", add = crate::complete::words(&PHASES))]
+    #[arg(help_heading = SELECTION, long, value_name = "PHASE", add = crate::complete::words(&PHASES))]
     pub status: Option<String>,
     /// Only servers of this environment
-    #[arg(long, value_name = "NAME")]
+    #[arg(help_heading = SELECTION, long, value_name = "NAME")]
     pub environment: Option<String>,
     /// Only servers of this cloud
-    #[arg(long, value_name = "NAME")]
+    #[arg(help_heading = SELECTION, long, value_name = "NAME")]
     pub cloud: Option<String>,
 }
 

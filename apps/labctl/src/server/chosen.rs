@@ -3,7 +3,7 @@
 use crate::{
     failure::{Exit, Failure, Outcome, Several},
     kind::{self, Target},
-    object::selection::{self, Selectors},
+    object::selection::{self, SELECTION, Selectors},
     output,
     session::Session,
 };
@@ -21,7 +21,7 @@ pub struct Machines {
     #[command(flatten)]
     pub selectors: Selectors,
     /// All servers
-    #[arg(long)]
+    #[arg(help_heading = SELECTION, long)]
     pub all: bool,
 }
 
