@@ -9,7 +9,8 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
@@ -50,10 +51,39 @@ impl Default for Settings {
     }
 }
 
+/// Within this time of a client's last word, the request that it began with is a copy that came late.
+const COPY: Duration = Duration::from_secs(2);
+
 /// A transfer that is under way.
 struct Active {
     task: AbortHandle,
+    request: Request,
+    heard: Arc<LastHeard>,
     incoming: Option<mpsc::Sender<Vec<u8>>>,
+}
+
+/// When a client's last acknowledgement came.
+#[derive(Debug)]
+struct LastHeard {
+    began: Instant,
+    /// Milliseconds since; 0 before the first one.
+    after: AtomicU64,
+}
+
+impl LastHeard {
+    fn new() -> Self {
+        Self { began: Instant::now(), after: AtomicU64::new(0) }
+    }
+
+    fn now(&self) {
+        let after = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
+        self.after.store(after, Ordering::Relaxed);
+    }
+
+    fn is_within(&self, time: Duration) -> bool {
+        let after = Duration::from_millis(self.after.load(Ordering::Relaxed));
+        !after.is_zero() && self.began.elapsed() < after + time
+    }
 }
 
 /// Serves requests that come in on a socket, until the socket fails for good.
@@ -115,8 +145,13 @@ impl Server {
     }
 
     /// Starts a transfer. A client that asks again from the same port gave up what it had asked for: UEFI asks for the size, breaks
-    /// off, and asks for the file.
+    /// off, and asks for the file. The same request once more, while the client takes what it asked for, was doubled on the way: beginning
+    /// anew would leave the client with a port that nobody answers on.
     fn start(&mut self, request: Request, peer: SocketAddr) {
+        let copy = |active: &Active| active.request == request && active.heard.is_within(COPY);
+        if self.active.get(&peer).is_some_and(copy) {
+            return;
+        }
         if let Some(before) = self.active.remove(&peer) {
             before.task.abort();
         }
@@ -129,12 +164,14 @@ impl Server {
         }
         let (sender, receiver) = mpsc::channel(64);
         let (socket, settings, files) = (self.socket.clone(), self.settings, self.files.clone());
+        let heard = Arc::new(LastHeard::new());
+        let (asked, last) = (request.clone(), heard.clone());
         let task = self.tasks.spawn(async move {
-            transfer(request, peer, socket, receiver, files, settings).await;
+            transfer(asked, peer, socket, receiver, files, settings, last).await;
             (peer, tokio::task::id())
         });
         let incoming = self.settings.single_port.then_some(sender);
-        self.active.insert(peer, Active { task, incoming });
+        self.active.insert(peer, Active { task, request, heard, incoming });
     }
 }
 
@@ -145,6 +182,7 @@ async fn transfer(
     incoming: mpsc::Receiver<Vec<u8>>,
     files: Arc<dyn Files>,
     settings: Settings,
+    heard: Arc<LastHeard>,
 ) {
     let channel = if settings.single_port {
         Channel::Shared { socket, peer, incoming }
@@ -159,7 +197,7 @@ async fn transfer(
     };
     let asked = Asked { protocol: Protocol::Tftp, peer, path: request.path.clone() };
     let outcome = match files.open(&asked).await {
-        Some(content) => transfer::send(channel, &request, &content, settings).await,
+        Some(content) => transfer::send(channel, &request, &content, settings, &heard).await,
         None => {
             channel.send(&ErrorCode::NotFound.packet("there is no such file")).await;
             Outcome::NotFound

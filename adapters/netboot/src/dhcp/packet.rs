@@ -60,8 +60,12 @@ pub struct Packet {
     pub client_address: Option<Ipv4Addr>,
     /// The address the client is given (yiaddr); in servers' packets.
     pub your_address: Option<Ipv4Addr>,
+    /// The server of the boot file (siaddr); in servers' packets.
+    pub next_server: Option<Ipv4Addr>,
     /// The relay it came through (giaddr).
     pub relay: Option<Ipv4Addr>,
+    /// The boot file in the header, where that does not hold options; in servers' packets.
+    pub file: Option<String>,
     /// The client's hardware address.
     pub mac: MacAddress,
     /// Its options.
@@ -132,11 +136,20 @@ impl Packet {
             broadcast: header.flags().broadcast(),
             client_address: some(header.ciaddr()),
             your_address: some(header.yiaddr()),
+            next_server: some(header.siaddr()),
+            file: file(bytes, &options),
             relay: some(header.giaddr()),
             mac: MacAddress(mac),
             options,
         })
     }
+}
+
+/// The header's boot file, up to its NUL.
+fn file(bytes: &[u8], options: &Options) -> Option<String> {
+    let overload = options.get(52).and_then(|value| value.first()).copied().unwrap_or_default();
+    let name = bytes[108..236].split(|&byte| byte == 0).next().filter(|name| !name.is_empty())?;
+    (overload & 1 == 0).then(|| String::from_utf8_lossy(name).into_owned())
 }
 
 /// The options of a packet, with those that were put into the header's unused fields (option 52).

@@ -52,6 +52,8 @@ mod tests {
             broadcast,
             client_address: client.map(Into::into),
             your_address: None,
+            next_server: None,
+            file: None,
             relay: relay.map(Into::into),
             mac,
             options: Options::default(),

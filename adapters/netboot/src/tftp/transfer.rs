@@ -1,7 +1,7 @@
 //! One file on its way to one client.
 
-use super::Settings;
 use super::request::{Agreement, ErrorCode, Packet, Request};
+use super::{LastHeard, Settings};
 use crate::files::{Content, Outcome};
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -64,10 +64,12 @@ pub(super) async fn send(
     request: &Request,
     content: &Content,
     settings: Settings,
+    heard: &LastHeard,
 ) -> Outcome {
     let agreed = Agreement::on(request, content.size(), &settings);
     let blocks = content.size() / u64::from(agreed.block) + 1;
-    let mut sender = Sender { channel, content, agreed, blocks, acknowledged: 0, ahead: Ahead::default() };
+    let mut sender =
+        Sender { channel, content, agreed, blocks, acknowledged: 0, ahead: Ahead::default(), heard };
     let sent = sender.agree(settings.retries).await;
     let outcome = match sent {
         Ok(()) => sender.blocks(settings.retries).await,
@@ -85,6 +87,7 @@ struct Sender<'a> {
     /// How many of them the client has.
     acknowledged: u64,
     ahead: Ahead,
+    heard: &'a LastHeard,
 }
 
 /// What a client says to the blocks it was sent.
@@ -113,7 +116,10 @@ impl Sender<'_> {
             let until = self.patience(attempt);
             loop {
                 match self.channel.receive(until).await {
-                    Some(Packet::Ack(0)) => return Ok(()),
+                    Some(Packet::Ack(0)) => {
+                        self.heard.now();
+                        return Ok(());
+                    }
                     Some(Packet::Error(code)) => return Err(self.broken_off(code)),
                     Some(_) => {}
                     None => break,
@@ -136,6 +142,7 @@ impl Sender<'_> {
             match self.wait(sent, may_repeat, until).await? {
                 Heard::Further(blocks) => {
                     self.acknowledged += blocks;
+                    self.heard.now();
                     attempt = 0;
                 }
                 Heard::Again => repeated = Some(self.acknowledged),
