@@ -8,7 +8,7 @@ use std::{fs, process::Command};
 #[derive(clap::Args)]
 #[group(skip)]
 pub struct Options {
-    /// Name of the benchmark: access, api, cli.
+    /// Name of the benchmark: access, api, cli, netboot.
     name: String,
     /// Handed on to the benchmark; `-- --help` lists them.
     #[arg(last = true)]
@@ -18,8 +18,22 @@ pub struct Options {
 /// Builds and runs a benchmark.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let root = root();
-    eprintln!("building labd, labctl and the benchmarks with optimisation");
-    cargo(&root, &["build", "--release", "--quiet", "--package", "labd", "--package", "labctl"], &[])?;
+    eprintln!("building labd, labctl, bastion and the benchmarks with optimisation");
+    cargo(
+        &root,
+        &[
+            "build",
+            "--release",
+            "--quiet",
+            "--package",
+            "labd",
+            "--package",
+            "labctl",
+            "--package",
+            "bastion",
+        ],
+        &[],
+    )?;
     cargo(&root, &["build", "--release", "--quiet", "--package", "lab-bench"], &[])?;
     let target = target(&root);
     let directory = target.join("bench");

@@ -57,32 +57,28 @@ const COPY: Duration = Duration::from_secs(2);
 /// A transfer that is under way.
 struct Active {
     task: AbortHandle,
-    request: Request,
-    heard: Arc<LastHeard>,
+    begun: Arc<Begun>,
     incoming: Option<mpsc::Sender<Vec<u8>>>,
 }
 
-/// When a client's last acknowledgement came.
+/// What a transfer began with, and when the client's last acknowledgement came.
 #[derive(Debug)]
-struct LastHeard {
-    began: Instant,
-    /// Milliseconds since; 0 before the first one.
+struct Begun {
+    request: Request,
+    at: Instant,
+    /// Milliseconds from then to the last acknowledgement; 0 before the first one.
     after: AtomicU64,
 }
 
-impl LastHeard {
-    fn new() -> Self {
-        Self { began: Instant::now(), after: AtomicU64::new(0) }
-    }
-
-    fn now(&self) {
-        let after = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
+impl Begun {
+    fn heard(&self) {
+        let after = u64::try_from(self.at.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
         self.after.store(after, Ordering::Relaxed);
     }
 
-    fn is_within(&self, time: Duration) -> bool {
+    fn was_heard_within(&self, time: Duration) -> bool {
         let after = Duration::from_millis(self.after.load(Ordering::Relaxed));
-        !after.is_zero() && self.began.elapsed() < after + time
+        !after.is_zero() && self.at.elapsed() < after + time
     }
 }
 
@@ -148,7 +144,7 @@ impl Server {
     /// off, and asks for the file. The same request once more, while the client takes what it asked for, was doubled on the way: beginning
     /// anew would leave the client with a port that nobody answers on.
     fn start(&mut self, request: Request, peer: SocketAddr) {
-        let copy = |active: &Active| active.request == request && active.heard.is_within(COPY);
+        let copy = |active: &Active| active.begun.request == request && active.begun.was_heard_within(COPY);
         if self.active.get(&peer).is_some_and(copy) {
             return;
         }
@@ -164,25 +160,24 @@ impl Server {
         }
         let (sender, receiver) = mpsc::channel(64);
         let (socket, settings, files) = (self.socket.clone(), self.settings, self.files.clone());
-        let heard = Arc::new(LastHeard::new());
-        let (asked, last) = (request.clone(), heard.clone());
+        let begun = Arc::new(Begun { request, at: Instant::now(), after: AtomicU64::new(0) });
+        let told = begun.clone();
         let task = self.tasks.spawn(async move {
-            transfer(asked, peer, socket, receiver, files, settings, last).await;
+            transfer(&told, peer, socket, receiver, files, settings).await;
             (peer, tokio::task::id())
         });
         let incoming = self.settings.single_port.then_some(sender);
-        self.active.insert(peer, Active { task, request, heard, incoming });
+        self.active.insert(peer, Active { task, begun, incoming });
     }
 }
 
 async fn transfer(
-    request: Request,
+    begun: &Begun,
     peer: SocketAddr,
     socket: Arc<UdpSocket>,
     incoming: mpsc::Receiver<Vec<u8>>,
     files: Arc<dyn Files>,
     settings: Settings,
-    heard: Arc<LastHeard>,
 ) {
     let channel = if settings.single_port {
         Channel::Shared { socket, peer, incoming }
@@ -195,9 +190,9 @@ async fn transfer(
             }
         }
     };
-    let asked = Asked { protocol: Protocol::Tftp, peer, path: request.path.clone() };
+    let asked = Asked { protocol: Protocol::Tftp, peer, path: begun.request.path.clone() };
     let outcome = match files.open(&asked).await {
-        Some(content) => transfer::send(channel, &request, &content, settings, &heard).await,
+        Some(content) => transfer::send(channel, begun, &content, settings).await,
         None => {
             channel.send(&ErrorCode::NotFound.packet("there is no such file")).await;
             Outcome::NotFound

@@ -1,5 +1,6 @@
 //! GRUB's configuration, as far as boot servers write it.
 
+use crate::stage::System;
 use lab_object::mac::MacAddress;
 
 /// Lists that GRUB asks for before its configuration, and does without.
@@ -16,7 +17,7 @@ pub(crate) enum Configuration {
     /// Read another one.
     Another(String),
     /// Start a kernel.
-    Kernel { kernel: String, arguments: Vec<String>, initrds: Vec<String> },
+    Kernel(System),
     /// Leave it to the firmware's next entry.
     Exit,
     /// Nothing: it stands at its prompt.
@@ -42,7 +43,7 @@ pub(crate) fn read(text: &str, mac: MacAddress) -> Configuration {
         }
     }
     match kernel {
-        Some((kernel, arguments)) => Configuration::Kernel { kernel, arguments, initrds },
+        Some((kernel, arguments)) => Configuration::Kernel(System { kernel, arguments, initrds }),
         None => Configuration::Nothing,
     }
 }
@@ -59,11 +60,11 @@ mod tests {
         check("set timeout=0\nconfigfile /boot/$net_default_mac/-/grub.cfg\n", another);
         check("echo 'Local disk: x'\nexit\n", Configuration::Exit);
         check("echo 'x'\n", Configuration::Nothing);
-        let kernel = Configuration::Kernel {
+        let kernel = Configuration::Kernel(System {
             kernel: "/k".into(),
             arguments: vec!["a=1".into(), "b=;".into()],
             initrds: vec!["/i".into(), "/j".into()],
-        };
+        });
         check("linux /k a=1 'b=;'\ninitrd /i /j\nboot\n", kernel);
     }
 }

@@ -4,7 +4,7 @@ use crate::Kind;
 use crate::dhcp::{Answer, Question, Speaker};
 use crate::grub::{self, Configuration, LISTS};
 use crate::ipxe::{Script, Wants};
-use crate::stage::{Fetch, Stage, Waits, Way, url};
+use crate::stage::{Fetch, Stage, System, Waits, Way, url};
 use lab_object::mac::MacAddress;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -170,8 +170,8 @@ impl Machine {
             (Stage::GrubConfiguration { way, depth }, Heard::File(file)) => {
                 self.configuration(way, depth, file)
             }
-            (Stage::GrubKernel { way, kernel, arguments, initrds, at }, Heard::File(file)) => {
-                self.grub_kernel(way, kernel, arguments, initrds, at, file)
+            (Stage::GrubKernel { way, system, at }, Heard::File(file)) => {
+                self.grub_kernel(way, system, at, file)
             }
             (Stage::FirstScript(speaker), Heard::File(file)) => self.script(speaker, file),
             (Stage::Script { speaker, script, wants }, heard) => self.go_on(speaker, script, wants, heard),
@@ -403,36 +403,31 @@ impl Machine {
             Configuration::Another(path) => self.read_configuration(way, depth + 1, path),
             Configuration::Exit => Step::End(End::LocalDisk),
             Configuration::Nothing => self.stop("GRUB's configuration starts nothing"),
-            Configuration::Kernel { kernel, arguments, initrds } => {
-                let path = kernel.clone();
-                self.stage = Stage::GrubKernel { way, kernel, arguments, initrds, at: 0 };
+            Configuration::Kernel(system) => {
+                let path = system.kernel.clone();
+                self.stage = Stage::GrubKernel { way, system, at: 0 };
                 Step::Fetch(Fetch { way, path, optional: false })
             }
         }
     }
 
-    fn grub_kernel(
-        &mut self,
-        way: Way,
-        kernel: String,
-        arguments: Vec<String>,
-        initrds: Vec<String>,
-        at: usize,
-        file: Option<Vec<u8>>,
-    ) -> Step {
+    fn grub_kernel(&mut self, way: Way, system: System, at: usize, file: Option<Vec<u8>>) -> Step {
         let Some(bytes) = file else {
-            let path = at.checked_sub(1).and_then(|at| initrds.get(at)).unwrap_or(&kernel);
+            let path = at.checked_sub(1).and_then(|at| system.initrds.get(at)).unwrap_or(&system.kernel);
             return self.stop(format!("{path} did not come"));
         };
         if at == 0 && !is_kernel(&bytes) {
-            return self.stop(format!("{kernel} is no Linux kernel"));
+            return self.stop(format!("{} is no Linux kernel", system.kernel));
         }
-        match initrds.get(at).cloned() {
+        match system.initrds.get(at).cloned() {
             Some(path) => {
-                self.stage = Stage::GrubKernel { way, kernel, arguments, initrds, at: at + 1 };
+                self.stage = Stage::GrubKernel { way, system, at: at + 1 };
                 Step::Fetch(Fetch { way, path, optional: false })
             }
-            None => Step::End(End::Kernel { kernel, arguments, initrds }),
+            None => {
+                let System { kernel, arguments, initrds } = system;
+                Step::End(End::Kernel { kernel, arguments, initrds })
+            }
         }
     }
 

@@ -94,6 +94,14 @@ pub(crate) fn url(text: &str, head: bool, speaker: Speaker) -> Option<Fetch> {
     fetch(Way::firmware(speaker, host.parse().ok()?), path)
 }
 
+/// A kernel and what goes with it, as GRUB's configuration names them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct System {
+    pub kernel: String,
+    pub arguments: Vec<String>,
+    pub initrds: Vec<String>,
+}
+
 /// Where a machine stands.
 #[derive(Debug, Clone)]
 pub(crate) enum Stage {
@@ -114,7 +122,7 @@ pub(crate) enum Stage {
     /// GRUB reads a configuration.
     GrubConfiguration { way: Way, depth: usize },
     /// GRUB fetches a kernel and what goes with it.
-    GrubKernel { way: Way, kernel: String, arguments: Vec<String>, initrds: Vec<String>, at: usize },
+    GrubKernel { way: Way, system: System, at: usize },
     /// iPXE fetches its first script.
     FirstScript(Speaker),
     /// iPXE's script runs, and waits for a file or a time.

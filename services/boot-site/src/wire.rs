@@ -65,6 +65,7 @@ struct Open {
 impl Wire {
     /// No sockets yet.
     pub fn new(site: Arc<Site>, ports: Ports, tell: tokio::sync::watch::Sender<OnTheWire>) -> Self {
+        open_many_files();
         Self { site, ports, open: BTreeMap::new(), tell }
     }
 
@@ -194,6 +195,15 @@ impl Wire {
         let site = self.site.clone();
         tasks.spawn(async { ("syslog", syslog::serve_tcp(syslog_tcp, site).await) });
         Ok(tasks)
+    }
+}
+
+/// A machine that boots takes connections and files; shells and systemd begin programs with room for 1,024.
+fn open_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, "many machines at once may have to wait: the limit of open files stays as it is");
     }
 }
 

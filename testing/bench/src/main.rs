@@ -7,6 +7,7 @@ mod access;
 mod api;
 mod cli;
 mod figures;
+mod netboot;
 mod process;
 
 /// Benchmarks, each beside a real peer.
@@ -25,6 +26,8 @@ enum Name {
     Api(api::Options),
     /// Whole runs of labctl, beside kubectl.
     Cli(cli::Options),
+    /// DHCP, TFTP, HTTP, boot answers and a storm of machines, beside dnsmasq, tftpd-hpa and nginx.
+    Netboot(netboot::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -33,5 +36,6 @@ fn main() -> anyhow::Result<()> {
         Name::Access(options) => runtime.block_on(access::run(&options)),
         Name::Api(options) => runtime.block_on(api::run(&options)),
         Name::Cli(options) => runtime.block_on(cli::run(&options)),
+        Name::Netboot(options) => runtime.block_on(netboot::run(&options)),
     }
 }

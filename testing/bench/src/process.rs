@@ -52,10 +52,19 @@ impl Process {
 
     /// Resident memory in MiB, from `/proc`.
     pub fn resident(&self) -> anyhow::Result<f64> {
+        self.memory("VmRSS:")
+    }
+
+    /// The most memory that was ever resident, in MiB.
+    pub fn most_resident(&self) -> anyhow::Result<f64> {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, field: &str) -> anyhow::Result<f64> {
         let path = format!("/proc/{}/status", self.child.id());
         let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
-        let line = text.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("VmRSS is there on Linux")?;
-        let kib: f64 = line.trim().trim_end_matches(" kB").parse().context("VmRSS is in kB")?;
+        let line = text.lines().find_map(|l| l.strip_prefix(field)).context("the field is there on Linux")?;
+        let kib: f64 = line.trim().trim_end_matches(" kB").parse().context("it is in kB")?;
         Ok(kib / 1024.0)
     }
 

@@ -20,8 +20,14 @@ pub fn is_own() -> bool {
 /// Starts this program again with a network of its own, and waits for its end.
 pub fn again<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> anyhow::Result<ExitStatus> {
     let program = std::env::current_exe().context("finding this program")?;
+    // Root needs no user namespace, and some servers want to change their groups, which one forbids.
+    let user: &[&str] = match rustix::process::geteuid().is_root() {
+        true => &[],
+        false => &["--user", "--map-root-user"],
+    };
     Command::new("unshare")
-        .args(["--user", "--map-root-user", "--net", "--fork", "--kill-child", "--"])
+        .args(user)
+        .args(["--net", "--fork", "--kill-child", "--"])
         .arg(program)
         .args(arguments)
         .env(INSIDE, "1")
@@ -128,22 +134,17 @@ impl Neighbour {
         })
     }
 
-    /// Gives the server's side `10.9.0.1/16` and has every other address of that network be the neighbour's own, so that thousands of
-    /// machines can have theirs without an entry for each.
+    /// Gives the server's side `10.9.0.1/16` and has all of `10.9.128.0/17` be the neighbour's own, so that thousands of machines can have
+    /// their addresses without an entry for each.
     ///
     /// The kernel's table of neighbours holds 1,024 by default, for all namespaces together: traffic goes by way of one address. Others
     /// do not answer ARP, as addresses that nobody has do not.
     pub fn crowd(&self) -> anyhow::Result<()> {
         ip(&["address", "add", "10.9.0.1/16", "dev", Self::HERE])?;
+        ip(&["route", "add", "10.9.128.0/17", "via", "10.9.255.254", "dev", Self::HERE, "onlink"])?;
         self.ip(&["address", "add", "10.9.255.254/32", "dev", Self::THERE])?;
-        call(self.command("sysctl").args(["-qw", "net.ipv4.conf.rack1.arp_ignore=1"]))?;
-        self.ip(&["route", "add", "local", "10.9.0.0/16", "dev", "lo"])?;
         self.ip(&["route", "add", "10.9.0.1/32", "dev", Self::THERE])?;
-        // A route to the server's own address would otherwise be to this machine itself.
-        self.ip(&["rule", "add", "to", "10.9.0.1/32", "lookup", "main", "pref", "0"])?;
-        for half in ["10.9.0.0/17", "10.9.128.0/17"] {
-            ip(&["route", "add", half, "via", "10.9.255.254", "dev", Self::HERE, "onlink"])?;
-        }
-        Ok(())
+        self.ip(&["route", "add", "local", "10.9.128.0/17", "dev", "lo"])?;
+        call(self.command("sysctl").args(["-qw", "net.ipv4.conf.rack1.arp_ignore=1"]))
     }
 }

@@ -34,8 +34,12 @@ const FLOORS: &[(&str, &[&str])] = &[
 ];
 
 /// Neighbours on one floor that may see each other all the same.
-const NEIGHBOURS: &[(&str, &str)] =
-    &[("lab-kinds", "lab-object"), ("lab-wire", "lab-object"), ("lab-wire", "lab-kinds")];
+const NEIGHBOURS: &[(&str, &str)] = &[
+    ("lab-kinds", "lab-object"),
+    ("lab-wire", "lab-object"),
+    ("lab-wire", "lab-kinds"),
+    ("lab-bench", "lab-rack"),
+];
 
 /// Libraries that may not be reached from a floor at all, directly or through others.
 const BANNED: &[(&[&str], &[&str], &str)] = &[(

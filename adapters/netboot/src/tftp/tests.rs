@@ -195,3 +195,29 @@ async fn silent_clients() {
     );
     assert_eq!(fetch(server, &rrq("file", &[]), 512, 1, |_| false).await, Ok(pattern(5000)));
 }
+
+/// A request that was doubled on the way comes once more while its file is taken. The transfer goes on, on the port that the client knows.
+#[tokio::test]
+async fn a_request_that_comes_twice() {
+    let files = [("file", Content::Memory(Bytes::from(pattern(5000))))];
+    let (server, _) = start(&files, quick()).await;
+    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a port is free");
+    let mut buffer = [0; 2000];
+    socket.send_to(&rrq("file", &[]), server).await.expect("it is sent");
+    let (_, peer) = socket.recv_from(&mut buffer).await.expect("it is received");
+    socket.send_to(&[0, 4, 0, 1], peer).await.expect("it is sent");
+    let block = socket.recv_from(&mut buffer).await.expect("it is received");
+    assert_eq!((block, &buffer[..4]), ((516, peer), &[0, 3, 0, 2][..]));
+    socket.send_to(&rrq("file", &[]), server).await.expect("it is sent");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    socket.send_to(&[0, 4, 0, 2], peer).await.expect("it is sent");
+    let third = async {
+        loop {
+            let (_, from) = socket.recv_from(&mut buffer).await.expect("it is received");
+            if buffer[3] == 3 {
+                return from;
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(Duration::from_secs(2), third).await, Ok(peer));
+}

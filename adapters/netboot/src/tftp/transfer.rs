@@ -1,7 +1,7 @@
 //! One file on its way to one client.
 
-use super::request::{Agreement, ErrorCode, Packet, Request};
-use super::{LastHeard, Settings};
+use super::request::{Agreement, ErrorCode, Packet};
+use super::{Begun, Settings};
 use crate::files::{Content, Outcome};
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -59,17 +59,11 @@ impl Channel {
 }
 
 /// Sends a file.
-pub(super) async fn send(
-    channel: Channel,
-    request: &Request,
-    content: &Content,
-    settings: Settings,
-    heard: &LastHeard,
-) -> Outcome {
-    let agreed = Agreement::on(request, content.size(), &settings);
+pub(super) async fn send(channel: Channel, begun: &Begun, content: &Content, settings: Settings) -> Outcome {
+    let agreed = Agreement::on(&begun.request, content.size(), &settings);
     let blocks = content.size() / u64::from(agreed.block) + 1;
     let mut sender =
-        Sender { channel, content, agreed, blocks, acknowledged: 0, ahead: Ahead::default(), heard };
+        Sender { channel, content, agreed, blocks, acknowledged: 0, ahead: Ahead::default(), begun };
     let sent = sender.agree(settings.retries).await;
     let outcome = match sent {
         Ok(()) => sender.blocks(settings.retries).await,
@@ -87,7 +81,7 @@ struct Sender<'a> {
     /// How many of them the client has.
     acknowledged: u64,
     ahead: Ahead,
-    heard: &'a LastHeard,
+    begun: &'a Begun,
 }
 
 /// What a client says to the blocks it was sent.
@@ -117,7 +111,7 @@ impl Sender<'_> {
             loop {
                 match self.channel.receive(until).await {
                     Some(Packet::Ack(0)) => {
-                        self.heard.now();
+                        self.begun.heard();
                         return Ok(());
                     }
                     Some(Packet::Error(code)) => return Err(self.broken_off(code)),
@@ -142,7 +136,7 @@ impl Sender<'_> {
             match self.wait(sent, may_repeat, until).await? {
                 Heard::Further(blocks) => {
                     self.acknowledged += blocks;
-                    self.heard.now();
+                    self.begun.heard();
                     attempt = 0;
                 }
                 Heard::Again => repeated = Some(self.acknowledged),
