@@ -200,9 +200,10 @@ impl Wire {
 
 /// A machine that boots takes connections and files; shells and systemd begin programs with room for 1,024.
 fn open_many_files() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+    let of = rustix::process::Resource::Nofile;
+    let limit = rustix::process::getrlimit(of);
+    let most = rustix::process::Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = rustix::process::setrlimit(of, most) {
         tracing::warn!(%error, "many machines at once may have to wait: the limit of open files stays as it is");
     }
 }
