@@ -168,7 +168,7 @@ impl Client {
 }
 
 /// The body of a failure as a `Status`, or one made of what there is.
-fn failure(code: u16, body: &[u8]) -> Status {
+pub(crate) fn failure(code: u16, body: &[u8]) -> Status {
     if let Ok(status) = serde_json::from_slice::<Status>(body)
         && status.kind == "Status"
     {

@@ -24,7 +24,7 @@ use tokio::{io::AsyncReadExt, net::TcpStream};
 use tokio_rustls::TlsConnector;
 
 /// How long the TCP connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a server that hung up is asked why.
 const DIAGNOSIS: Duration = Duration::from_secs(2);
 /// How long a silent connection is believed in.
@@ -163,14 +163,14 @@ impl Transport for Https {
     }
 }
 
-fn bearer(token: &Sourced<Material>) -> Result<HeaderValue, ConfigError> {
+pub(crate) fn bearer(token: &Sourced<Material>) -> Result<HeaderValue, ConfigError> {
     let mut value = HeaderValue::from_str(&format!("Bearer {}", token.read_text()?))
         .map_err(|_| token.refuse("has characters that no token has"))?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-fn tls_config(connection: &Connection) -> Result<ClientConfig, ConfigError> {
+pub(crate) fn tls_config(connection: &Connection) -> Result<ClientConfig, ConfigError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()

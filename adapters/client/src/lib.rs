@@ -14,8 +14,10 @@ mod https;
 mod identity;
 mod informer;
 mod pinned;
+mod proxy;
 mod queue;
 mod transport;
+mod upgrade;
 mod watch;
 
 pub use api::{
@@ -30,6 +32,8 @@ pub use error::{Error, chain};
 pub use https::Https;
 pub use identity::{Identity, IdentityError, Invitation};
 pub use informer::{Change, Informer, InformerOptions};
+pub use proxy::{BadProxy, Proxy};
 pub use queue::{Next, WorkQueue, run};
 pub use transport::{Body, BoxError, Fault, InProcess, Request, Response, Transport, TransportError};
+pub use upgrade::{Upgraded, Upgrader};
 pub use watch::{Key, Watch, WatchEvent};

@@ -36,9 +36,12 @@ type Right = (&'static str, &'static str, &'static str, &'static [&'static str])
 const LOOK: &[&str] = &["get", "list", "watch"];
 const REPORT: &[&str] = &["get", "update", "patch"];
 
-/// An agent follows its own server, which holds its plan, and reports on it.
-const OF_SERVERS: &[Right] =
-    &[("metal.lab", "servers", "", LOOK), ("metal.lab", "servers", "status", REPORT)];
+/// An agent follows its own server, which holds its plan, reports on it, and opens the tunnel over which it is reached.
+const OF_SERVERS: &[Right] = &[
+    ("metal.lab", "servers", "", LOOK),
+    ("metal.lab", "servers", "status", REPORT),
+    ("metal.lab", "servers", "tunnel", &["create"]),
+];
 
 /// A bastion follows itself and what its site consists of, enters machines that it discovers, reports on them, takes away what
 /// it has served once, and reads what their BMCs are spoken to with.

@@ -55,8 +55,13 @@ pub fn verbs_of(subresource: &Subresource) -> &'static [&'static str] {
     match subresource {
         Subresource::Status | Subresource::Scale { .. } => &["get", "patch", "update"],
         Subresource::Finalize => &["update"],
-        Subresource::Token | Subresource::Password | Subresource::Logs => &["create"],
-        Subresource::Log => &["get"],
+        Subresource::Token
+        | Subresource::Password
+        | Subresource::Logs
+        | Subresource::Tunnel
+        | Subresource::Exec
+        | Subresource::PortForward => &["create"],
+        Subresource::Log | Subresource::Agent | Subresource::Journal => &["get"],
     }
 }
 

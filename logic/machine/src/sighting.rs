@@ -262,7 +262,7 @@ fn camel_case(rule: &str) -> String {
 }
 
 /// Puts a condition in the place of the one of its kind. When it last changed stays where it did not.
-fn put_condition(conditions: &mut Vec<Condition>, condition: Condition, now: Timestamp) {
+pub(crate) fn put_condition(conditions: &mut Vec<Condition>, condition: Condition, now: Timestamp) {
     let now = Some(Time(now));
     match conditions.iter_mut().find(|other| other.kind == condition.kind) {
         Some(other) => {

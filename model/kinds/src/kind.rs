@@ -122,6 +122,16 @@ pub enum Subresource {
     Logs,
     /// `password`: sets a user's password.
     Password,
+    /// `tunnel`: a machine's agent opens its connection; HTTP/1.1's `Upgrade`.
+    Tunnel,
+    /// `agent`: how a machine's agent stands at this moment; only read.
+    Agent,
+    /// `exec`: runs a command on a machine; HTTP/1.1's `Upgrade`.
+    Exec,
+    /// `portforward`: connects to a port of a machine; HTTP/1.1's `Upgrade`.
+    PortForward,
+    /// `journal`: what a running machine's services say; only read.
+    Journal,
 }
 
 impl Subresource {
@@ -135,6 +145,11 @@ impl Subresource {
             Self::Log => "log",
             Self::Logs => "logs",
             Self::Password => "password",
+            Self::Tunnel => "tunnel",
+            Self::Agent => "agent",
+            Self::Exec => "exec",
+            Self::PortForward => "portforward",
+            Self::Journal => "journal",
         }
     }
 }

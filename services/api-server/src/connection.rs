@@ -4,6 +4,10 @@ use std::{
     future::Future,
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -15,21 +19,33 @@ use tokio::{
 /// How long a peer may take nothing while there is something to send.
 const STALL: Duration = Duration::from_secs(60);
 
+/// Lets the peer of one connection take its time: somebody who reads what a command says page by page.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Lenient(Arc<AtomicBool>);
+
+impl Lenient {
+    /// From now on the connection is not given up.
+    pub(crate) fn grant(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A stream whose writes fail once they have been stuck for [`STALL`], so that a peer that reads no more cannot hold
 /// memory and a place for ever.
 pub(crate) struct Guarded<S> {
     inner: S,
     stuck: Option<Pin<Box<Sleep>>>,
+    lenient: Lenient,
 }
 
 impl<S> Guarded<S> {
-    pub(crate) fn new(inner: S) -> Self {
-        Self { inner, stuck: None }
+    pub(crate) fn new(inner: S, lenient: Lenient) -> Self {
+        Self { inner, stuck: None, lenient }
     }
 
     /// Passes on what a write came to, unless it has been stuck for too long.
     fn watch<T>(&mut self, context: &mut Context<'_>, write: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if write.is_ready() {
+        if write.is_ready() || self.lenient.0.load(Ordering::Relaxed) {
             self.stuck = None;
             return write;
         }
@@ -91,7 +107,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_takes_nothing_is_given_up() {
         let (near, _far) = tokio::io::duplex(16);
-        let error = Guarded::new(near).write_all(&[0; 64]).await.unwrap_err();
+        let error = Guarded::new(near, Lenient::default()).write_all(&[0; 64]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let (near, _far) = tokio::io::duplex(16);
+        let lenient = Lenient::default();
+        lenient.grant();
+        let mut patient = Guarded::new(near, lenient);
+        let stuck = tokio::time::timeout(STALL * 10, patient.write_all(&[0; 64])).await;
+        assert!(stuck.is_err(), "one that may take its time is waited for");
     }
 }

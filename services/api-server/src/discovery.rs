@@ -125,7 +125,15 @@ pub(crate) fn subresource(
         kind: kind.into(),
     };
     let served = match subresource {
-        Subresource::Status | Subresource::Finalize | Subresource::Log | Subresource::Logs => kind.gvk(),
+        Subresource::Status
+        | Subresource::Finalize
+        | Subresource::Log
+        | Subresource::Logs
+        | Subresource::Tunnel
+        | Subresource::Agent
+        | Subresource::Exec
+        | Subresource::PortForward
+        | Subresource::Journal => kind.gvk(),
         Subresource::Scale { .. } => named("autoscaling", "v1", "Scale"),
         Subresource::Token => named("authentication.k8s.io", "v1", "TokenRequest"),
         Subresource::Password => named("iam.lab", "v1alpha1", "PasswordRequest"),

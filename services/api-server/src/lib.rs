@@ -9,6 +9,7 @@
     reason = "a failure is the answer itself, made once in a request and then sent"
 )]
 
+mod agents;
 mod alias;
 mod answer;
 pub mod audit;

@@ -1,12 +1,18 @@
 //! Figures about requests and watches, as Prometheus text.
 
-use crate::request::Verb;
+use crate::{agents::Agents, request::Verb};
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::{ConstGauge, Gauge},
+        histogram::Histogram,
+    },
     registry::Registry,
 };
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
 /// Content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -53,6 +59,24 @@ struct Watched {
     resource: String,
 }
 
+/// How many agents are connected, looked up when somebody asks.
+struct Connected(Arc<Agents>);
+
+impl fmt::Debug for Connected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connected")
+    }
+}
+
+impl Collector for Connected {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let gauge = ConstGauge::new(i64::try_from(self.0.count()).unwrap_or(i64::MAX));
+        let help = "Agents of machines that are connected";
+        let encoder = encoder.encode_descriptor("lab_agents_connected", help, None, gauge.metric_type())?;
+        gauge.encode(encoder)
+    }
+}
+
 /// The server's figures, in a registry that others may have put theirs into.
 pub struct Metrics {
     registry: Registry,
@@ -67,7 +91,8 @@ pub struct Metrics {
 
 impl Metrics {
     /// Adds the server's figures to a registry.
-    pub fn new(mut registry: Registry) -> Self {
+    pub(crate) fn new(mut registry: Registry, agents: Arc<Agents>) -> Self {
+        registry.register_collector(Box::new(Connected(agents)));
         let histogram: fn() -> Histogram = || Histogram::new(BUCKETS);
         let metrics = Self {
             requests: Family::default(),

@@ -210,11 +210,10 @@ fn verb(method: &Method, place: &Place<'_>, query: &Query) -> Result<Verb, Statu
     let one = !place.name.is_empty();
     let everywhere = place.kind.scope == Scope::Namespaced && place.namespace.is_empty();
     let verb = match (method.as_str(), &place.subresource) {
-        ("POST", Some(Subresource::Token | Subresource::Password | Subresource::Logs)) => Verb::Create,
-        ("GET", Some(Subresource::Log)) => Verb::Get,
-        (_, Some(Subresource::Token | Subresource::Password | Subresource::Logs | Subresource::Log)) => {
-            return Err(not_allowed(method));
-        }
+        (method_of, Some(part)) if only(part).is_some() => match only(part) {
+            Some((expected, verb)) if expected == method_of => verb,
+            _ => return Err(not_allowed(method)),
+        },
         ("PUT", Some(_)) => Verb::Update,
         ("GET" | "HEAD", Some(Subresource::Finalize)) => return Err(not_allowed(method)),
         ("PATCH", Some(Subresource::Status | Subresource::Scale { .. })) => Verb::Patch,
@@ -232,6 +231,20 @@ fn verb(method: &Method, place: &Place<'_>, query: &Query) -> Result<Verb, Statu
         return Err(not_allowed(method));
     }
     Ok(verb)
+}
+
+/// The method and the verb of a subresource that has only one.
+fn only(part: &Subresource) -> Option<(&'static str, Verb)> {
+    match part {
+        Subresource::Token
+        | Subresource::Password
+        | Subresource::Logs
+        | Subresource::Tunnel
+        | Subresource::Exec
+        | Subresource::PortForward => Some(("POST", Verb::Create)),
+        Subresource::Log | Subresource::Agent | Subresource::Journal => Some(("GET", Verb::Get)),
+        Subresource::Status | Subresource::Scale { .. } | Subresource::Finalize => None,
+    }
 }
 
 /// 404 for a path that leads nowhere, in the words clients know.

@@ -3,7 +3,7 @@
 use crate::{
     body::Body,
     caller::{Caller, Credential},
-    connection::Guarded,
+    connection::{Guarded, Lenient},
     server::ApiServer,
 };
 use http::{Request, Response};
@@ -125,7 +125,9 @@ impl Connections {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%peer, %error, "TCP_NODELAY could not be set");
             }
-            let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(Guarded::new(stream))).await {
+            let lenient = Lenient::default();
+            let guarded = Guarded::new(stream, lenient.clone());
+            let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(guarded)).await {
                 Ok(Ok(stream)) => stream,
                 Ok(Err(error)) => return tracing::debug!(%peer, %error, "the TLS handshake failed"),
                 Err(_) => return tracing::debug!(%peer, "the TLS handshake took too long"),
@@ -139,7 +141,10 @@ impl Connections {
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             let builder = (*builder).clone();
             let builder = if http2 { builder.http2_only() } else { builder.http1_only() };
-            let service = service_fn(move |request| answer(server.clone(), caller.clone(), request));
+            let service = service_fn(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(lenient.clone());
+                answer(server.clone(), caller.clone(), request)
+            });
             let connection =
                 builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
             if let Err(error) = watcher.watch(connection).await {

@@ -1,6 +1,7 @@
 //! The way of every request: who calls, what they ask for, whether they may, and the answer.
 
 use crate::{
+    agents::{self, Agents},
     alias::Aliases,
     answer,
     audit::{self, Audit, Trace},
@@ -34,7 +35,7 @@ use std::{
     borrow::Cow,
     error::Error,
     panic::AssertUnwindSafe,
-    sync::Arc,
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 use tokio::sync::Semaphore;
@@ -107,6 +108,9 @@ pub struct ApiServer {
     pub(crate) issuer: Option<Arc<Issuer>>,
     pub(crate) guard: Guard,
     pub(crate) sightings: Arc<Sightings>,
+    pub(crate) agents: Arc<Agents>,
+    /// The server itself, for what goes on after a request.
+    pub(crate) me: Weak<Self>,
     /// Logins and enrolments at once.
     pub(crate) exchanges: Semaphore,
     discovery: Discovery,
@@ -121,8 +125,9 @@ impl ApiServer {
     /// A server of these kinds over this store. It must be made within a tokio runtime: it follows the store's changes.
     pub fn new(registry: Registry, store: Arc<dyn Store>, options: Options) -> Arc<Self> {
         let registry = Arc::new(registry);
-        let metrics = Arc::new(Metrics::new(options.metrics));
-        Arc::new(Self {
+        let agents = Arc::<Agents>::default();
+        let metrics = Arc::new(Metrics::new(options.metrics, agents.clone()));
+        let server = Arc::new_cyclic(|me| Self {
             aliases: Aliases::follow(registry.clone(), store.clone()),
             watches: Watches::new(options.max_watches, options.bookmark_interval),
             authorizer: options.authorizer,
@@ -132,6 +137,8 @@ impl ApiServer {
             issuer: options.issuer,
             guard: Guard::new(metrics.clone()),
             sightings: Arc::default(),
+            agents,
+            me: me.clone(),
             exchanges: Semaphore::new(MAX_EXCHANGES),
             discovery: Discovery::new(&registry),
             openapi: OpenApi::new(registry.clone()),
@@ -142,7 +149,9 @@ impl ApiServer {
             metrics,
             registry,
             store,
-        })
+        });
+        tokio::spawn(agents::missing(Arc::downgrade(&server)));
+        server
     }
 
     /// The kinds that are served.
@@ -267,6 +276,9 @@ impl ApiServer {
                 }
                 if info.subresource == Some(Subresource::Log) {
                     return call.tell_log().await;
+                }
+                if let Some(answer) = call.at_machine(parts).await {
+                    return answer;
                 }
                 // Waiting requests would only pile up: whoever asks too much hears so at once.
                 let Ok(_slot) = self.slots.try_acquire() else { return Err(too_many("requests")) };

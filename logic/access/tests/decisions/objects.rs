@@ -323,8 +323,15 @@ fn paths_and_rules() {
     assert_eq!(lines("unbound"), reviews);
     assert_eq!(
         lines("server"),
-        [&reviews[..], &["metal.lab servers: get,list,watch", "metal.lab servers/status: get,patch,update"]]
-            .concat()
+        [
+            &reviews[..],
+            &[
+                "metal.lab servers: get,list,watch",
+                "metal.lab servers/status: get,patch,update",
+                "metal.lab servers/tunnel: create"
+            ]
+        ]
+        .concat()
     );
     assert_eq!(rules("server").partial, ["servers.metal.lab"]);
     assert_eq!(rules("viewer").partial, [""; 0]);

@@ -10,7 +10,7 @@ mod registration;
 pub use hardware::{Disk, Hardware, Nic, Transport, VolumeGroup};
 pub use plan::{DiskPlan, Fate, FileSystemFate, PartitionPlan, Plan, VolumeGroupPlan, VolumePlan};
 pub use registration::canonical;
-pub use status::{Phase, ServerStatus, Stage};
+pub use status::{AgentStatus, Phase, ServerStatus, Stage};
 
 use super::size::Size;
 use crate::core::secret::SecretReference;

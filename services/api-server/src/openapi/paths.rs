@@ -129,6 +129,11 @@ fn suffix(part: &Subresource) -> &'static str {
         Subresource::Log => "Log",
         Subresource::Logs => "Logs",
         Subresource::Password => "Password",
+        Subresource::Tunnel => "Tunnel",
+        Subresource::Agent => "Agent",
+        Subresource::Exec => "Exec",
+        Subresource::PortForward => "PortForward",
+        Subresource::Journal => "Journal",
     }
 }
 

@@ -43,6 +43,11 @@ impl Define for Server {
             ])
             .subresource(Subresource::Status)
             .subresource(Subresource::Log)
+            .subresource(Subresource::Tunnel)
+            .subresource(Subresource::Agent)
+            .subresource(Subresource::Exec)
+            .subresource(Subresource::PortForward)
+            .subresource(Subresource::Journal)
             .validated_by(validate)
             .aliased_by(aliases)
     }
