@@ -3,7 +3,7 @@
 mod file;
 mod renewing;
 
-use crate::{Backoff, Client, EnrolError, Joiner, chain, enrol, enrolment};
+use crate::{Backoff, Client, ConfigError, Connection, EnrolError, Joiner, chain, enrol, enrolment};
 use file::Kept;
 use jiff::Timestamp;
 use lab_object::Time;
@@ -192,6 +192,14 @@ impl Identity {
     /// the manager of the fields that it writes.
     pub fn client(&self, program: &str) -> Client {
         Client::new(program, self.current.clone())
+    }
+
+    /// How the server is reached under the present certificate.
+    ///
+    /// # Errors
+    /// What is kept cannot be used.
+    pub fn connection(&self) -> Result<Connection, ConfigError> {
+        self.current.kept().connection(&self.path)
     }
 
     /// Asks for the next certificate, with a new key, and goes on with it.

@@ -73,6 +73,11 @@ impl Upgrader {
         })
     }
 
+    /// Who is on the other side, as errors name it.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
     /// Connects and asks with `POST path` for `protocol`. `doing` completes "cannot …" in errors.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use std::{
 const LINK: Duration = Duration::from_secs(45);
 
 /// The machine's Ethernet interfaces with their addresses, the one that booted first.
-fn interfaces(boot: Option<MacAddress>) -> Vec<(String, MacAddress)> {
+pub fn interfaces(boot: Option<MacAddress>) -> Vec<(String, MacAddress)> {
     let entries = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
     let names = entries.filter(|entry| entry.path().join("device").exists());
     let mut found: Vec<_> = names

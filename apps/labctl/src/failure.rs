@@ -6,26 +6,45 @@ use std::{fmt, io};
 
 /// The process's exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Exit {
     /// All went well.
-    Done = 0,
+    Done,
     /// The server refused, or something else failed.
-    Failed = 1,
+    Failed,
     /// The command cannot be understood: arguments, kinds, files.
-    Usage = 2,
+    Usage,
     /// There is no such object.
-    NotFound = 3,
+    NotFound,
     /// It exists already, was changed meanwhile, or belongs to another manager.
-    Conflict = 4,
+    Conflict,
     /// The server does not let us in, or does not let us do that.
-    Denied = 5,
+    Denied,
     /// No server was reached, or none is configured.
-    Unreachable = 6,
+    Unreachable,
     /// What was waited for did not happen in time.
-    Timeout = 7,
+    Timeout,
     /// Nobody serves this yet.
-    NotServed = 8,
+    NotServed,
+    /// That of a command that was run on a machine.
+    Command(u8),
+}
+
+impl Exit {
+    /// The number that the process ends with.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::Conflict => 4,
+            Self::Denied => 5,
+            Self::Unreachable => 6,
+            Self::Timeout => 7,
+            Self::NotServed => 8,
+            Self::Command(code) => code,
+        }
+    }
 }
 
 /// The exit codes as `--help` documents them.

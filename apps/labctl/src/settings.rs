@@ -66,6 +66,23 @@ pub enum Colour {
     Never,
 }
 
+impl Globals {
+    /// The flags that say which server is asked and as whom, for another run of this program. A token is not among them: it goes
+    /// by its variable.
+    pub fn passed_on(&self) -> Vec<String> {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let flags = [
+            ("--kubeconfig", path(&self.kubeconfig)),
+            ("--context", self.context.clone()),
+            ("--server", self.server.clone()),
+            ("--certificate-authority", path(&self.certificate_authority)),
+            ("--tls-server-name", self.tls_server_name.clone()),
+        ];
+        let set = flags.into_iter().filter_map(|(flag, value)| Some([flag.into(), value?]));
+        set.flatten().collect()
+    }
+}
+
 /// How long an answer may take to begin where nobody says.
 const PATIENCE: Duration = Duration::from_secs(30);
 

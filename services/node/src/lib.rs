@@ -1,5 +1,14 @@
 //! The agent's engine: what runs on a machine, apart from how it is started and how its bastion is reached.
 //!
-//! [`install`] carries out an approved disk plan.
+//! [`install`] carries out an approved disk plan. [`reach`] keeps an installed machine in reach of labd, reports how it is, and
+//! serves what labd asks of it: commands, ports, the journal.
 
+mod exec;
+mod forward;
 pub mod install;
+mod journal;
+pub mod reach;
+mod report;
+mod serve;
+
+pub use report::Inventory;

@@ -1,22 +1,30 @@
-//! `labctl logs`: what a machine's installer and boot said.
+//! `labctl logs`: what a machine says: its journal where its agent is connected, else what its boot and its installer said.
 
 use super::chosen;
 use crate::{
     failure::{Exit, Failure, Outcome},
     kind, output,
     session::Session,
+    settings::parse_duration,
 };
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use jiff::Timestamp;
 use lab_kinds::metal::Server;
-use lab_wire::log::{Kind, Line};
+use lab_wire::{
+    agent::Journal,
+    log::{Kind, Line},
+};
+use tokio::io::AsyncWriteExt;
 
-/// Show what a machine said while it booted and was installed
+/// Show what a machine says: the journal of one that runs, else what it said while it booted and was installed
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   labctl logs db-1
   labctl logs db-1 -f
+  labctl logs db-1 --unit ssh.service --since 10m
+  labctl logs db-1 --boot                 how it booted and was installed, also while it runs
   labctl logs db-1 --stage partition")]
 pub struct Args {
     /// The server, by name, hostname, UID, MAC or IP
@@ -25,9 +33,18 @@ pub struct Args {
     /// Go on as lines come
     #[arg(long, short)]
     follow: bool,
-    /// Only lines of this stage
-    #[arg(long, value_name = "STAGE")]
+    /// What it said while it booted and was installed
+    #[arg(long)]
+    boot: bool,
+    /// Only lines of this stage of its installation
+    #[arg(long, value_name = "STAGE", conflicts_with_all = ["unit", "since"])]
     stage: Option<String>,
+    /// Only of this unit of systemd; may be given several times
+    #[arg(long, short = 'u', value_name = "UNIT", conflicts_with = "boot")]
+    unit: Vec<String>,
+    /// Only from then on: a time (RFC 3339), or how long ago, such as 10m
+    #[arg(long, value_name = "TIME", conflicts_with = "boot", value_parser = since)]
+    since: Option<Timestamp>,
     /// Only the last lines
     #[arg(long, value_name = "LINES")]
     tail: Option<u32>,
@@ -36,6 +53,11 @@ pub struct Args {
 /// Runs the command.
 pub async fn run(args: Args, session: &Session) -> Outcome {
     let server = chosen::find(session, &kind::servers()?, &args.machine).await?;
+    let runs = server.status.agent.as_ref().is_some_and(|agent| agent.online);
+    let of_boot = args.boot || args.stage.is_some();
+    if !of_boot && (runs || !args.unit.is_empty() || args.since.is_some()) {
+        return journal(args, session, &server).await;
+    }
     if let Some(stage) = &args.stage {
         check_stage(&server, stage)?;
     }
@@ -71,6 +93,42 @@ pub async fn run(args: Args, session: &Session) -> Outcome {
         output::note(&format!("nothing was heard of {} yet", chosen::called(&server)));
     }
     Ok(())
+}
+
+/// Shows the machine's journal.
+async fn journal(args: Args, session: &Session, server: &Server) -> Outcome {
+    let Args { follow, unit: units, since, tail: lines, .. } = args;
+    let query = Journal { follow, units, since, lines }.to_query();
+    let path = format!("/apis/metal.lab/v1alpha1/servers/{}/journal?{query}", chosen::name(server));
+    let request = http::Request::get(path)
+        .body(Bytes::new())
+        .map_err(|e| Failure::usage(format!("the request cannot be formed: {e}")))?;
+    let response = session.client.send("read the journal", request).await.map_err(|error| {
+        let away = error.status().is_some_and(|status| status.code == 503);
+        let failure = Failure::from(error);
+        let hint = "its journal is on the machine; with --boot you see how it booted";
+        if away { Failure { exit: Exit::NotServed, ..failure }.with_hint(hint) } else { failure }
+    })?;
+    let mut body = response.into_body();
+    let mut out = tokio::io::stdout();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|e| Failure::new(Exit::Failed, format!("the journal broke off: {e}")))?;
+        if let Some(data) = frame.data_ref() {
+            out.write_all(data).await?;
+            out.flush().await?;
+        }
+    }
+    Ok(())
+}
+
+/// A moment, or how long ago it was.
+fn since(text: &str) -> Result<Timestamp, &'static str> {
+    if let Ok(at) = text.parse() {
+        return Ok(at);
+    }
+    let ago = parse_duration(text).and_then(|ago| jiff::SignedDuration::try_from(ago).ok());
+    let at = ago.and_then(|ago| Timestamp::now().checked_sub(ago).ok());
+    at.ok_or("is neither a time such as 2026-11-21T12:00:00Z nor a duration such as 10m")
 }
 
 /// Server-sent events as they come in, in whatever pieces.
