@@ -145,6 +145,7 @@ fn over_pipes(command: &[String], input: bool) -> io::Result<Session> {
     let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let home = home();
     let mut child = Command::new(found(program))
+        .arg0(program)
         .args(arguments)
         .env_clear()
         .envs(environment(&home))
@@ -177,6 +178,7 @@ fn in_terminal(command: &[String], terminal: &Terminal) -> io::Result<Session> {
     let home = home();
     let name = if terminal.name.is_empty() { "dumb" } else { &terminal.name };
     let child = pty_process::Command::new(found(program))
+        .arg0(program)
         .args(arguments)
         .env_clear()
         .envs(environment(&home))

@@ -39,6 +39,8 @@ fn build() -> anyhow::Result<()> {
         "labctl",
         "--package",
         "bastion",
+        "--package",
+        "lab-agent",
         "--bins",
     ]);
     // The outer cargo's job server has no token left for this one; it would wait for ever.
@@ -48,7 +50,7 @@ fn build() -> anyhow::Result<()> {
     }
     let status = command.status().context("starting cargo build")?;
     if !status.success() {
-        bail!("cargo build of labd, labctl and bastion failed: {status}");
+        bail!("cargo build of our programs failed: {status}");
     }
     Ok(())
 }
