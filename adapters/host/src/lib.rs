@@ -6,6 +6,7 @@
 //! machine is.
 
 pub mod command;
+pub mod erase;
 pub mod hands;
 pub mod modules;
 pub mod network;

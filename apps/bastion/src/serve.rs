@@ -41,6 +41,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         files: settings.files,
         ports: Some(Ports { http: settings.http_port, ..Ports::default() }),
         version: env!("CARGO_PKG_VERSION").into(),
+        labd: None,
         seed: rand::random(),
     };
     let running =

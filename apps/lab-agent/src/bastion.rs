@@ -1,7 +1,10 @@
 //! The bastion, as the ramdisk speaks to it: JSON over plain HTTP.
 
+mod image;
+
+use image::Resuming;
 use lab_node::install::Site;
-use lab_wire::site::{DISCOVERY, Discovery, Installation, ORDERS, Orders, PROGRESS, Progress};
+use lab_wire::site::{DISCOVERY, Discovery, ORDERS, Orders, PROGRESS, Progress};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     io::{self, Read},
@@ -81,6 +84,15 @@ impl Bastion {
         understood(address, &text)
     }
 
+    /// Hands lines of its log on.
+    ///
+    /// # Errors
+    /// The bastion is not reached, or refuses.
+    pub fn log(&self, lines: &str) -> Result<(), BastionError> {
+        let address = format!("{}/log/{}", self.site, self.token);
+        text(&address, self.agent.post(&address).send(lines)).map(drop)
+    }
+
     fn get(&self, path: &str) -> Result<(String, String), BastionError> {
         let address = format!("{}{path}{}", self.site, self.token);
         let answer = self.agent.get(&address).call();
@@ -95,9 +107,9 @@ impl Bastion {
         text(&address, request.send(&body[..])).map(|text| (address, text))
     }
 
-    /// The installation that this machine was told to carry out, as seen from its hands.
-    pub fn site<'a>(&'a self, installation: &'a Installation, say: &'a dyn Fn(&str)) -> SiteOf<'a> {
-        SiteOf { bastion: self, installation, say }
+    /// What this machine's work needs of the bastion: the image at a path, and an ear for progress.
+    pub fn site<'a>(&'a self, image: &'a str, show: &'a dyn Fn(&str)) -> SiteOf<'a> {
+        SiteOf { bastion: self, image, show }
     }
 }
 
@@ -123,19 +135,40 @@ fn understood<T: DeserializeOwned>(address: String, text: &str) -> Result<T, Bas
 /// What an installation needs from its bastion.
 pub struct SiteOf<'a> {
     bastion: &'a Bastion,
-    installation: &'a Installation,
-    say: &'a dyn Fn(&str),
+    image: &'a str,
+    show: &'a dyn Fn(&str),
+}
+
+/// An image at the bastion.
+struct Image {
+    bastion: Bastion,
+    address: String,
+}
+
+impl image::Source for Image {
+    fn from(&self, offset: u64) -> io::Result<Box<dyn Read>> {
+        let failed = |why: &dyn std::fmt::Display| io::Error::other(format!("{}: {why}", self.address));
+        let mut request = self.bastion.agent.get(&self.address);
+        if offset > 0 {
+            request = request.header("range", format!("bytes={offset}-"));
+        }
+        let answer = request.call().map_err(|error| failed(&error))?;
+        let expected = if offset > 0 { 206 } else { 200 };
+        if answer.status().as_u16() != expected {
+            return Err(failed(&answer.status()));
+        }
+        Ok(Box::new(answer.into_body().into_with_config().limit(u64::MAX).reader()))
+    }
+
+    fn say(&self, text: &str) {
+        tracing::warn!("{text}");
+    }
 }
 
 impl Site for SiteOf<'_> {
     fn image(&self) -> io::Result<Box<dyn Read>> {
-        let address = format!("{}{}", self.bastion.site, self.installation.image);
-        let request = self.bastion.agent.get(&address);
-        let answer = request.call().map_err(|error| io::Error::other(format!("{address}: {error}")))?;
-        if !answer.status().is_success() {
-            return Err(io::Error::other(format!("{address}: {}", answer.status())));
-        }
-        Ok(Box::new(answer.into_body().into_with_config().limit(u64::MAX).reader()))
+        let address = format!("{}{}", self.bastion.site, self.image);
+        Ok(Box::new(Resuming::of(Image { bastion: self.bastion.clone(), address })?))
     }
 
     fn tell(&self, progress: &Progress) {
@@ -146,7 +179,7 @@ impl Site for SiteOf<'_> {
             (None, None) => "…".into(),
         };
         let message = stage.message.as_deref().unwrap_or_default();
-        (self.say)(&format!("{:3} % {} {state} {message}", progress.percent, stage.name));
+        (self.show)(&format!("{:3} % {} {state} {message}", progress.percent, stage.name));
         // The installation goes on while the bastion is away: it needs it again only for the image.
         if let Err(error) = self.bastion.post(PROGRESS, progress) {
             tracing::warn!(%error, "progress was not told");

@@ -2,6 +2,7 @@
 //! daemon that keeps it in reach.
 
 mod bastion;
+mod console;
 mod daemon;
 mod kernel_arguments;
 mod network;

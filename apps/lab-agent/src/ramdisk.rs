@@ -1,6 +1,7 @@
 //! The first program of the discovery ramdisk: it must never end, as the kernel would stop the machine.
 
 use crate::bastion::Bastion;
+use crate::console::{self, say, show};
 use crate::kernel_arguments::{self, KernelArguments};
 use crate::{network, observe};
 use lab_host::command::Processes;
@@ -34,6 +35,9 @@ const ALWAYS: [&str; 11] = [
 /// How long a machine that failed stands still, so that a person can read its console, before it starts again.
 const STAND_STILL: Duration = Duration::from_secs(120);
 
+/// Whatever failed does not get better at once.
+const AFTER_A_FAILURE: Duration = Duration::from_secs(30);
+
 /// Does what a boot is for, for ever.
 pub fn run() -> ! {
     let failed = panic::catch_unwind(|| {
@@ -52,20 +56,17 @@ pub fn run() -> ! {
     }
 }
 
-/// A line on the console, with the seconds since the kernel started.
-fn say(text: &str) {
-    let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
-    let seconds = uptime.split('.').next().unwrap_or_default().to_owned();
-    for line in text.lines() {
-        println!("lab-agent [{seconds:>4}] {line}");
-    }
-}
-
 fn boot() -> anyhow::Result<()> {
     start::mount_kernel_file_systems()?;
     // The kernel's own messages would stand between ours.
     let _ = fs::write("/proc/sys/kernel/printk", "4");
-    tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_ansi(false).init();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
+        .with_ansi(false)
+        .without_time()
+        .with_target(false)
+        .with_writer(|| console::Log)
+        .init();
     say(&format!(
         "Lab {} on Linux {}",
         env!("CARGO_PKG_VERSION"),
@@ -85,7 +86,11 @@ fn boot() -> anyhow::Result<()> {
     let arguments = kernel_arguments::parse(&fs::read_to_string("/proc/cmdline")?);
     network::configure(&arguments, &say)?;
     match (&arguments.site, &arguments.token) {
-        (Some(site), Some(token)) => serve(&arguments, &Bastion::new(site, token)),
+        (Some(site), Some(token)) => {
+            let bastion = Bastion::new(site, token);
+            console::tell(bastion.clone());
+            serve(&arguments, &bastion)
+        }
         (None, _) => anyhow::bail!("the kernel argument lab.site names no bastion"),
         (_, None) => {
             anyhow::bail!("the kernel argument lab.token is missing, by which the bastion knows this boot")
@@ -132,6 +137,17 @@ fn serve(arguments: &KernelArguments, bastion: &Bastion) -> anyhow::Result<()> {
                 found = look(arguments);
                 report = true;
             }
+            Ok(Orders::Wipe(wiping)) => {
+                let names: Vec<_> = wiping.disks.iter().map(|disk| disk.name.as_str()).collect();
+                say(&format!("wiping {}", names.join(", ")));
+                let outcome = lab_node::wipe::wipe(&wiping, &Processes, &bastion.site("", &show));
+                if let Err(error) = outcome {
+                    say(&error.to_string());
+                    thread::sleep(AFTER_A_FAILURE);
+                }
+                found = look(arguments);
+                report = true;
+            }
             Ok(Orders::Reboot) => {
                 say("restarting, as told");
                 anyhow::bail!("the machine cannot restart: {}", start::restart());
@@ -164,14 +180,14 @@ fn install(installation: &Installation, found: &Discovery, bastion: &Bastion) {
         firmware: found.hardware.firmware.kind.unwrap_or(FirmwareType::Bios),
         uuid: found.uuid.clone(),
         target: "/mnt/target".into(),
+        agent: "/proc/self/exe".into(),
     };
-    let site = bastion.site(installation, &say);
+    let site = bastion.site(&installation.image, &show);
     match carry_out(installation, &machine, &site) {
         Ok(()) => say("installed"),
         Err(error) => {
             say(&error.sentence());
-            // Whatever failed does not get better at once.
-            thread::sleep(Duration::from_secs(30));
+            thread::sleep(AFTER_A_FAILURE);
         }
     }
 }

@@ -11,6 +11,7 @@ mod install;
 pub mod ipxe;
 mod local_disk;
 
+pub use discovery::is_to_be_wiped;
 pub use install::{artefact_path, waits};
 
 use crate::client::Platform;

@@ -4,12 +4,12 @@
 //! A machine looks at itself before anything else; it waits for what people have to decide, installs what is approved, and restarts where
 //! something other than our own system is to run on it.
 
-use crate::boot::{artefact_path, decide, waits};
+use crate::boot::{artefact_path, decide, is_to_be_wiped, waits};
 use crate::recognise::Recognition;
 use lab_kinds::metal::operating_system::{Artefact, Method, OperatingSystem, Purpose};
 use lab_kinds::metal::server::status::{BootAnswer, Phase};
-use lab_kinds::metal::{Server, server::Plan};
-use lab_wire::site::{Installation, Orders};
+use lab_kinds::metal::server::{Disk, Plan, Server, Transport};
+use lab_wire::site::{Installation, Orders, WipedDisk, Wiping};
 
 /// How often an installation is tried in one boot. What failed that often needs a person.
 pub const TRIES: u32 = 3;
@@ -25,9 +25,11 @@ pub struct Situation<'a> {
     pub operating_system: Option<&'a OperatingSystem>,
     /// What its boot was for.
     pub answer: Option<BootAnswer>,
-    /// Whether it has said in this boot what it consists of.
-    pub reported: bool,
-    /// How often an installation failed in this boot.
+    /// The disks that it has reported in this boot; nothing where it has not.
+    pub disks: Option<&'a [Disk]>,
+    /// Whether its disks were wiped in this boot.
+    pub wiped: bool,
+    /// How often an installation, or wiping, failed in this boot.
     pub failures: u32,
     /// Whether the site has the image.
     pub image: Image<'a>,
@@ -58,6 +60,10 @@ pub fn image<'a>(server: &Server, system: &'a OperatingSystem) -> Option<&'a Art
 
 /// What a machine is to do next.
 pub fn orders(given: &Situation) -> Orders {
+    // Whatever has become of its object since.
+    if given.wiped {
+        return Orders::PowerOff;
+    }
     let decision = decide(given.recognition, given.server);
     let Some(server) = given.server.filter(|_| given.recognition.server().is_some()) else {
         return wait(30, decision.why);
@@ -69,8 +75,9 @@ pub fn orders(given: &Situation) -> Orders {
     if decision.once {
         return Orders::Reboot;
     }
-    if !given.reported {
-        return Orders::Discover;
+    let Some(disks) = given.disks else { return Orders::Discover };
+    if is_to_be_wiped(server).is_some() {
+        return wipe(given, disks);
     }
     let plan = server.status.plan.as_ref();
     match (decision.answer, plan) {
@@ -114,6 +121,8 @@ fn install(given: &Situation, server: &Server, plan: &Plan) -> Orders {
             operating_system: system.clone(),
             plan: plan.clone(),
             image: format!("/{}", artefact_path(image)),
+            // Whoever serves it knows the way to labd, and has randomness for a token.
+            agent: None,
         })),
         Image::Fetched { percent: Some(percent) } => {
             wait(5, format!("the boot server fetches the image of {name}, {percent} % so far"))
@@ -125,12 +134,28 @@ fn install(given: &Situation, server: &Server, plan: &Plan) -> Orders {
     }
 }
 
+/// All that is built in. What is read-only cannot be wiped, and what is plugged in is somebody's.
+fn wipe(given: &Situation, disks: &[Disk]) -> Orders {
+    if given.failures >= TRIES {
+        return wait(30, format!("wiping failed {TRIES} times in this boot; a restart has it tried again"));
+    }
+    let foreign = |disk: &&Disk| matches!(disk.transport, Some(Transport::Usb | Transport::Network));
+    let disks = disks.iter().filter(|disk| !disk.removable && !disk.read_only && !foreign(disk));
+    let wiped = |disk: &Disk| WipedDisk {
+        name: disk.name.clone(),
+        serial: disk.serial.clone(),
+        wwn: disk.wwn.clone(),
+        size_bytes: disk.size_bytes,
+    };
+    Orders::Wipe(Wiping { disks: disks.map(wiped).collect() })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use lab_kinds::Define;
     use lab_kinds::metal::server::status::InstallStatus;
-    use lab_kinds::metal::server::{BootOnce, Install};
+    use lab_kinds::metal::server::{BootOnce, Install, WhenDeleted};
 
     const HASH: &str = "sha256:aa";
 
@@ -166,12 +191,21 @@ mod tests {
         let certain = Recognition::Certain { server: "a".into() };
         let recognition = if server.is_some() { certain } else { Recognition::Unknown };
         let mut system = system();
+        let disk = |name: &str, transport| Disk { transport, ..named(name) };
+        let disks = [
+            disk("sda", Some(Transport::Sata)),
+            disk("sdb", Some(Transport::Usb)),
+            Disk { removable: true, ..named("sr0") },
+            Disk { read_only: true, ..named("sdc") },
+            disk("nvme0n1", None),
+        ];
         let mut given = Situation {
             recognition: &recognition,
             server: server.as_ref(),
             operating_system: None,
             answer: Some(BootAnswer::Discovery),
-            reported: true,
+            disks: Some(&disks),
+            wiped: false,
             failures: 0,
             image: Image::Held,
         };
@@ -183,8 +217,16 @@ mod tests {
             Orders::Install(installation) => format!("install {}", installation.image),
             Orders::Reboot => "reboot".into(),
             Orders::PowerOff => "power off".into(),
+            Orders::Wipe(wiping) => {
+                let names = wiping.disks.iter().map(|disk| disk.name.as_str());
+                format!("wipe {}", names.collect::<Vec<_>>().join(" "))
+            }
         };
         assert!(said.starts_with(expected), "{said:?} does not begin with {expected:?}");
+    }
+
+    fn named(name: &str) -> Disk {
+        Disk { name: name.into(), ..Server::example().status.disks[0].clone() }
     }
 
     fn with(mut server: Server, change: impl FnOnce(&mut Server)) -> Option<Server> {
@@ -197,7 +239,7 @@ mod tests {
         let as_it_is = |_: &mut Situation<'_>, _: &mut OperatingSystem| {};
         check(None, as_it_is, "wait: the machine is not known yet");
         check(Some(Server::default()), as_it_is, "wait: nothing is to be installed on it");
-        check(Some(approved()), |given, _| given.reported = false, "discover");
+        check(Some(approved()), |given, _| given.disks = None, "discover");
         check(Some(approved()), as_it_is, "install /artefacts/9f2c");
         let unapproved = with(approved(), |s| s.status.plan.as_mut().expect("it has one").hash = None);
         check(unapproved, as_it_is, "wait: it is to be installed, and no plan is approved yet");
@@ -263,6 +305,22 @@ mod tests {
             system.spec.method = Method::Preseed;
         };
         check(failed(), theirs, "wait: its installation failed");
+    }
+
+    #[test]
+    fn what_is_given_up_is_wiped_and_switched_off() {
+        let given_up = || {
+            with(approved(), |server| {
+                server.spec.when_deleted = Some(WhenDeleted::Wipe);
+                server.metadata.deletion_timestamp =
+                    "2026-11-21T12:00:00Z".parse().map(lab_object::Time).ok();
+            })
+        };
+        check(given_up(), |given, _| given.disks = None, "discover");
+        check(given_up(), |_, _| {}, "wipe sda nvme0n1");
+        check(given_up(), |given, _| given.failures = TRIES, "wait: wiping failed 3 times");
+        check(given_up(), |given, _| given.wiped = true, "power off");
+        check(None, |given, _| given.wiped = true, "power off");
     }
 
     #[test]

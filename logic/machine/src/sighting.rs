@@ -2,7 +2,7 @@
 
 mod said;
 
-pub use said::Said;
+pub use said::{Said, Work};
 
 use crate::client::Platform;
 use crate::silence::{Attempt, explain};
@@ -62,8 +62,8 @@ pub fn status(server: &Server, seen: &Sighting, now: Timestamp) -> ServerStatus 
         said::discovered(&mut status, found, now);
     }
     stages(&mut status, seen.timeline, attempt.as_ref());
-    if let Some((progress, ordered)) = seen.said.progress {
-        said::progressed(&mut status, progress, ordered, now);
+    if let Some((progress, work)) = seen.said.progress {
+        said::progressed(&mut status, progress, work, now);
     }
     nic(&mut status, seen);
     address(&mut status, seen);

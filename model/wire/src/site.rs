@@ -22,6 +22,9 @@ pub const ORDERS: &str = "/orders/";
 /// Where a machine tells how far it has come, followed by its token.
 pub const PROGRESS: &str = "/progress/";
 
+/// What progress names as its plan while disks are wiped.
+pub const WIPE: &str = "wipe";
+
 /// What a machine consists of. It becomes the Server's status.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -62,6 +65,8 @@ pub enum Orders {
     Discover,
     /// Carry out an approved plan, then report and ask again.
     Install(Box<Installation>),
+    /// Wipe disks, then report and ask again.
+    Wipe(Wiping),
     /// Restart.
     Reboot,
     /// Switch off.
@@ -80,13 +85,60 @@ pub struct Installation {
     pub plan: Plan,
     /// Where the bastion has the operating system's image: a path on itself, beginning with a slash.
     pub image: String,
+    /// How the installed system's agent joins; absent where none is to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<Joining>,
+}
+
+/// How the agent of an installed system joins labd.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Joining {
+    /// labd's URL, as the machine reaches it.
+    pub server: String,
+    /// SHA-256 of the key of labd's authority: `sha256:` and 64 hexadecimal digits.
+    pub ca_hash: String,
+    /// A token that is good for this machine, once.
+    pub token: String,
+}
+
+impl std::fmt::Debug for Joining {
+    /// Does not show the token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Joining")
+            .field("server", &self.server)
+            .field("caHash", &self.ca_hash)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The disks that are to be wiped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Wiping {
+    /// Each of them, as the machine reported it in this boot.
+    pub disks: Vec<WipedDisk>,
+}
+
+/// A disk that is to be wiped. One that differs in anything is not touched.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WipedDisk {
+    /// The kernel's name for it.
+    pub name: String,
+    /// Serial number; empty where it has none.
+    pub serial: String,
+    /// World wide name; empty where it has none.
+    pub wwn: String,
+    /// Size in bytes.
+    pub size_bytes: i64,
 }
 
 /// How far a machine has come.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
-    /// The hash of the plan that is carried out.
+    /// The hash of the plan that is carried out, or [`WIPE`].
     pub plan: String,
     /// The stage that began, goes on or ended, as it stands.
     pub stage: Stage,

@@ -1,13 +1,17 @@
 //! Our own system on a machine: it says what the machine consists of, is told what to do, and says how far it has come
 //! ([`lab_wire::site`]).
 
+mod joining;
 mod said;
 
-pub(crate) use said::Said;
+pub use joining::Labd;
+pub(crate) use joining::Token;
+pub(crate) use said::{Said, Work};
 
 use crate::cache::{Held, wanted};
 use crate::{Knowledge, Site};
 use bytes::Bytes;
+use lab_kinds::metal::server::Disk;
 use lab_kinds::metal::server::status::InstallStatus;
 use lab_kinds::metal::{OperatingSystem, Server};
 use lab_machine::orders::{self, Image, Situation};
@@ -16,7 +20,7 @@ use lab_machine::silence::Attempt;
 use lab_machine::timeline::Event;
 use lab_netboot::files::Taken;
 use lab_object::mac::MacAddress;
-use lab_wire::site::{DISCOVERY, Discovery, Installation, ORDERS, Orders, PROGRESS, Progress};
+use lab_wire::site::{DISCOVERY, Discovery, Installation, ORDERS, Orders, PROGRESS, Progress, WIPE};
 use serde::de::DeserializeOwned;
 
 /// How many disks, volume groups or NICs a machine may report.
@@ -88,7 +92,7 @@ impl Site {
         let now = self.surroundings.now();
         self.with(|known| {
             let machine = known.machine(mac).ok_or("the machine is not known any more")?;
-            if machine.own.ordered().is_none_or(|ordered| ordered.plan != progress.plan) {
+            if machine.own.ordered().is_none_or(|work| work.plan() != progress.plan) {
                 return Err(format!("plan: this machine was not told to carry out {:?}", progress.plan));
             }
             let news = machine.own.is_news(&progress);
@@ -101,7 +105,7 @@ impl Site {
                     Event::Stage { name: stage.name.clone(), outcome: stage.outcome, message },
                 );
             }
-            if progress.finished {
+            if progress.finished && progress.plan != WIPE {
                 known.record(mac, now, Event::Installed { plan: progress.plan.clone() });
             }
             if news.stage || news.percent || progress.finished {
@@ -126,14 +130,17 @@ impl Site {
             Some(Held::Missing { why }) => Image::Missing { why },
             None => Image::Missing { why: "its object names none" },
         };
-        let orders = orders::orders(&asker.situation(image));
-        if let Orders::Install(installation) = &orders {
-            self.with(|known| {
-                known
-                    .heard(mac)
-                    .into_iter()
-                    .for_each(|machine| machine.told_to_install(ordered(installation)))
-            });
+        let mut orders = orders::orders(&asker.situation(image));
+        if let Orders::Install(installation) = &mut orders {
+            self.invite(mac, installation);
+        }
+        let work = match &orders {
+            Orders::Install(installation) => Some(Work::Install(ordered(installation))),
+            Orders::Wipe(_) => Some(Work::Wipe { finished: None }),
+            _ => None,
+        };
+        if let Some(work) = work {
+            self.with(|known| known.heard(mac).into_iter().for_each(|machine| machine.told_to(work.clone())));
         }
         orders
     }
@@ -145,7 +152,8 @@ struct Asker {
     server: Option<Server>,
     system: Option<OperatingSystem>,
     attempt: Option<Attempt>,
-    reported: bool,
+    disks: Option<Vec<Disk>>,
+    wiped: bool,
     failures: u32,
 }
 
@@ -161,7 +169,8 @@ impl Asker {
             server,
             system,
             attempt: machine.and_then(|machine| Attempt::of(&machine.timeline)),
-            reported: machine.is_some_and(|machine| machine.own.reported()),
+            disks: machine.and_then(|machine| machine.own.disks()).map(<[Disk]>::to_vec),
+            wiped: machine.is_some_and(|machine| machine.own.wiped()),
             failures: machine.map_or(0, |machine| machine.own.failures()),
         }
     }
@@ -172,7 +181,8 @@ impl Asker {
             server: self.server.as_ref(),
             operating_system: self.system.as_ref(),
             answer: self.attempt.as_ref().and_then(|attempt| attempt.answer),
-            reported: self.reported,
+            disks: self.disks.as_deref(),
+            wiped: self.wiped,
             failures: self.failures,
             image,
         }

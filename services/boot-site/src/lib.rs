@@ -21,6 +21,7 @@ mod report;
 mod running;
 mod wire;
 
+pub use agent::Labd;
 pub use figures::SiteFigures;
 pub use keep::KeepError;
 pub use knowledge::Knowledge;
@@ -45,6 +46,8 @@ pub struct Settings {
     /// The folder with the files it serves: boot programs at its top, `systems/` and `artefacts/` in it. Boot programs that are not
     /// there are looked for where Debian's packages put them.
     pub folder: PathBuf,
+    /// Where agents of installed machines find labd; without it they get none.
+    pub labd: Option<Labd>,
 }
 
 /// The clock and tokens, which are handed in so that a run can be replayed.

@@ -1,8 +1,11 @@
 //! A machine that was heard, and what is stored of it.
 
-use crate::{agent::Said, log};
+use crate::{
+    agent::{Said, Token, Work},
+    log,
+};
 use jiff::Timestamp;
-use lab_kinds::metal::server::status::{InstallStatus, StageOutcome};
+use lab_kinds::metal::server::status::StageOutcome;
 use lab_machine::client::Platform;
 use lab_machine::timeline::{Event, Timeline};
 use lab_wire::log::{Kind, Line};
@@ -75,8 +78,10 @@ pub(crate) enum Record {
     Line(Line),
     /// It said what it consists of.
     Discovered { at: Timestamp, found: Box<Discovery> },
-    /// It was told to install something.
-    Ordered { install: InstallStatus },
+    /// It was told to do something.
+    Ordered { work: Work },
+    /// A token was made for the agent of its installed system.
+    Joins { token: Token },
     /// It said how far it has come with that.
     Progressed { at: Timestamp, progress: Progress },
     /// Everything up to then was reported.
@@ -86,7 +91,7 @@ pub(crate) enum Record {
 impl Record {
     fn at(&self) -> Option<Timestamp> {
         match self {
-            Self::Machine { .. } | Self::Token { .. } | Self::Ordered { .. } => None,
+            Self::Machine { .. } | Self::Token { .. } | Self::Ordered { .. } | Self::Joins { .. } => None,
             Self::Happened { at, .. } | Self::Reported { at } => Some(*at),
             Self::Discovered { at, .. } | Self::Progressed { at, .. } => Some(*at),
             Self::Line(line) => Some(line.at),
@@ -231,7 +236,10 @@ impl Machine {
                 Record::Happened { at, what } => machine.happened(at, what),
                 Record::Line(line) => machine.keep(line),
                 Record::Reported { at } => machine.reported = Some(at),
-                said @ (Record::Discovered { .. } | Record::Ordered { .. } | Record::Progressed { .. }) => {
+                said @ (Record::Discovered { .. }
+                | Record::Ordered { .. }
+                | Record::Joins { .. }
+                | Record::Progressed { .. }) => {
                     machine.own.restore(said);
                 }
             }

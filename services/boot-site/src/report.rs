@@ -84,6 +84,7 @@ impl Reporter {
             let name = server.metadata.name.clone().unwrap_or_default();
             match self.write_status::<Server, _>(&server.metadata, &server.status, &status).await {
                 Ok(written) => {
+                    self.site.announce(&self.client, mac, &server).await?;
                     self.site.with(|known| {
                         written.into_iter().for_each(|server| known.put_server(server));
                         if let Some(machine) = known.heard(mac) {

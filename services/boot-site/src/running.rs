@@ -6,7 +6,7 @@ use crate::follow::Following;
 use crate::keep::{self, KeepError, LeaseFile, MachineFiles, Objects};
 use crate::report::Reporter;
 use crate::wire::{OnTheWire, Ports, Wire};
-use crate::{Settings, Site, Surroundings};
+use crate::{Labd, Settings, Site, Surroundings};
 use lab_client::{Backoff, Client};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,6 +38,8 @@ pub struct Options {
     pub ports: Option<Ports>,
     /// The version of the program, for the Bastion's status.
     pub version: String,
+    /// Where agents of installed machines find labd; without it they get none.
+    pub labd: Option<Labd>,
     /// Spreads the waits after failures; any random number.
     pub seed: u64,
 }
@@ -70,8 +72,8 @@ pub fn start(
     options: Options,
     surroundings: Arc<dyn Surroundings>,
 ) -> Result<Running, KeepError> {
-    let Options { name, state, files, ports, version, seed } = options;
-    let settings = Settings { http_port: ports.unwrap_or_default().http, folder: files };
+    let Options { name, state, files, ports, version, labd, seed } = options;
+    let settings = Settings { http_port: ports.unwrap_or_default().http, folder: files, labd };
     let (since, run) = (surroundings.now(), surroundings.token());
     let site = Arc::new(Site::new(settings, surroundings));
     let (files, objects) = restore(&site, &state)?;

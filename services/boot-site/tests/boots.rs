@@ -33,7 +33,8 @@ fn site(mode: DhcpMode) -> (Site, tempfile::TempDir) {
     for program in lab_machine::program::PROGRAMS {
         std::fs::write(folder.path().join(program.path), program.path).expect("there is room");
     }
-    let site = Site::new(Settings { http_port: 80, folder: folder.path().into() }, Arc::new(Still));
+    let site =
+        Site::new(Settings { http_port: 80, folder: folder.path().into(), labd: None }, Arc::new(Still));
     site.serve_on([("eth1".into(), (Ipv4Addr::new(10, 9, 0, 1), 24))].into());
     let mut spec = network_spec();
     spec.dhcp.mode = mode;

@@ -109,7 +109,7 @@ fn network(mode: DhcpMode) -> Network {
 }
 
 fn site(address: [u8; 4], folder: &std::path::Path, mode: DhcpMode) -> Site {
-    let site = Site::new(Settings { http_port: 80, folder: folder.into() }, Arc::new(Real));
+    let site = Site::new(Settings { http_port: 80, folder: folder.into(), labd: None }, Arc::new(Real));
     site.serve_on([("labtap0".into(), (address.into(), 24))].into());
     site.with(|known| known.put_network(network(mode)));
     site

@@ -116,7 +116,10 @@ async fn whatever_machines_are_sent_for_is_there() {
             std::fs::write(&path, path.display().to_string().repeat(40)).expect("there is room");
         }
     }
-    let site = Arc::new(Site::new(Settings { http_port: 80, folder: folder.path().into() }, Arc::new(Still)));
+    let site = Arc::new(Site::new(
+        Settings { http_port: 80, folder: folder.path().into(), labd: None },
+        Arc::new(Still),
+    ));
     site.serve_on([("lo".into(), ([127, 0, 0, 1].into(), 8))].into());
     let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a port is free");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");

@@ -12,6 +12,7 @@ mod namespaces;
 mod plans;
 mod seen;
 mod served;
+mod wiping;
 
 use jiff::SignedDuration;
 use lab_client::{Backoff, Client};
@@ -50,6 +51,7 @@ pub fn start(client: &Client, registry: &Registry, options: &Options) -> Control
     });
     tasks.spawn(boot_once::Clearer::new(client.clone(), backoff).run());
     tasks.spawn(plans::Planner::new(client.clone(), backoff).run());
+    tasks.spawn(wiping::Holder::new(client.clone(), backoff).run());
     tasks.spawn(bastions::Presence::new(client.clone(), backoff).run());
     tasks.spawn(events::Expiry::new(client.clone(), served, options.keep_events, backoff).run());
     Controllers { synced, tasks }

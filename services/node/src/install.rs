@@ -58,6 +58,8 @@ pub struct Machine<'a> {
     pub uuid: Option<String>,
     /// Where the new system is mounted while it is written.
     pub target: PathBuf,
+    /// The agent's executable, which the new system gets.
+    pub agent: PathBuf,
 }
 
 /// Why a plan was not carried out to its end. Each says as one sentence what happened.
@@ -170,12 +172,13 @@ fn looked_at<'a>(
     // What an earlier attempt left mounted, such as one that failed in this very boot.
     hands.unmount_all().map_err(|error| step_failed(error.into()))?;
     teller.end("check", StageOutcome::Done);
-    Ok(Install { given, devices, hands, site: teller.site, teller })
+    Ok(Install { given, machine, devices, hands, site: teller.site, teller })
 }
 
 /// An installation on its way.
 struct Install<'a> {
     given: &'a Installation,
+    machine: &'a Machine<'a>,
     devices: Devices,
     hands: Hands<'a>,
     site: &'a dyn Site,

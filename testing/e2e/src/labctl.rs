@@ -68,8 +68,8 @@ impl Labctl {
     ) -> String {
         let until = Instant::now() + patience;
         loop {
-            let (_, found) = self.try_run(arguments, "");
-            if is(&found) {
+            let (well, found) = self.try_run(arguments, "");
+            if well && is(&found) {
                 return found;
             }
             assert!(Instant::now() < until, "{what} never came: {found}");

@@ -10,8 +10,19 @@ use std::{
 };
 
 /// What the agent calls, and nothing else.
-const TOOLS: [&str; 10] =
-    ["blkid", "blockdev", "chroot", "lvm", "mke2fs", "mkfs.vfat", "mkfs.xfs", "mkswap", "sfdisk", "wipefs"];
+const TOOLS: [&str; 11] = [
+    "blkdiscard",
+    "blkid",
+    "blockdev",
+    "chroot",
+    "lvm",
+    "mke2fs",
+    "mkfs.vfat",
+    "mkfs.xfs",
+    "mkswap",
+    "sfdisk",
+    "wipefs",
+];
 
 /// Disks and their controllers, NICs, file systems, and what the machine says of itself.
 const MODULES: &str = "virtio_pci virtio_blk virtio_scsi virtio_net virtio_rng nvme ahci ata_piix ata_generic sd_mod \

@@ -5,6 +5,7 @@ use std::{
     fs::{self, File, Permissions},
     io::Write,
     os::unix::fs::PermissionsExt,
+    path::Path,
 };
 
 impl Hands<'_> {
@@ -26,6 +27,26 @@ impl Hands<'_> {
             File::open(folder)?.sync_all()
         };
         write().map_err(failed("writing", &path))
+    }
+
+    /// Copies a file of this system into the new one, complete or not at all.
+    ///
+    /// # Errors
+    /// It cannot be read, or the disk is full or fails.
+    pub fn copy_in(&self, from: &Path, path: &str, mode: u32) -> Result<(), HandsError> {
+        let path = self.inside(path);
+        let folder = path.parent().unwrap_or(&path);
+        self.folder(folder)?;
+        let beside = path.with_added_extension("new");
+        let copy = || {
+            fs::copy(from, &beside)?;
+            let file = File::open(&beside)?;
+            file.set_permissions(Permissions::from_mode(mode))?;
+            file.sync_all()?;
+            fs::rename(&beside, &path)?;
+            File::open(folder)?.sync_all()
+        };
+        copy().map_err(failed("writing", &path))
     }
 
     /// A file of the new system; nothing where there is none.

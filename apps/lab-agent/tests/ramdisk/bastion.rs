@@ -162,5 +162,11 @@ fn orders(state: &State, found: &Discovery) -> Orders {
     let plan = lab_install::plan::plan(&server, &operating_system, &DiskLayout::labvg(), &observed).unwrap();
     println!("{}", lab_install::describe::text(&plan));
     server.spec.install.as_mut().unwrap().approve.clone_from(&plan.hash);
-    Orders::Install(Box::new(Installation { server, operating_system, plan, image: "/image".into() }))
+    Orders::Install(Box::new(Installation {
+        server,
+        operating_system,
+        plan,
+        image: "/image".into(),
+        agent: None,
+    }))
 }

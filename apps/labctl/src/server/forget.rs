@@ -6,12 +6,20 @@ use super::{
 };
 use crate::{
     failure::{Exit, Failure, Outcome, Several},
+    object::wait,
     output,
     session::Session,
 };
 use lab_client::{DeleteParams, Deleted};
 use lab_kinds::metal::Server;
+use lab_object::Json;
 use serde_json::json;
+use std::time::Duration;
+
+/// Stands in an object that labd holds until the disks are wiped.
+const FINALIZER: &str = "metal.lab/wipe";
+/// How long that may take to appear.
+const HOLDING: Duration = Duration::from_secs(30);
 
 /// Give machines up: delete their objects, and wipe their disks if asked to
 #[derive(Debug, clap::Args)]
@@ -43,12 +51,6 @@ pub async fn run(args: Args, session: &Session) -> Outcome {
 
 async fn one(args: &Args, session: &Session, server: &Server) -> Outcome<bool> {
     let called = chosen::called(server);
-    // Whoever wipes holds the object with a finalizer until that is done; without one it would be gone at once.
-    if args.wipe && server.metadata.finalizers.is_empty() {
-        let message = format!("{called}: nobody wipes disks yet, so it was not forgotten");
-        return Err(Failure::new(Exit::NotServed, message)
-            .with_hint("without --wipe it is forgotten, and what is on its disks stays"));
-    }
     if !args.manner.yes && !args.manner.dry_run {
         let disks = &server.status.disks;
         if args.wipe {
@@ -65,6 +67,9 @@ async fn one(args: &Args, session: &Session, server: &Server) -> Outcome<bool> {
     }
     let wanted = if args.wipe { "wipe" } else { "keep" };
     chosen::change(session, server, json!({"whenDeleted": wanted}), args.manner.dry_run).await?;
+    if args.wipe && !args.manner.dry_run {
+        await_hold(session, server).await?;
+    }
     let params = DeleteParams {
         uid: server.metadata.uid.clone(),
         dry_run: args.manner.dry_run,
@@ -75,4 +80,21 @@ async fn one(args: &Args, session: &Session, server: &Server) -> Outcome<bool> {
     let done = if held { "to be forgotten once its disks are wiped" } else { "forgotten" };
     chosen::tell(server, done, args.manner.dry_run)?;
     Ok(true)
+}
+
+/// labd holds the object until the disks are wiped; before it does, the object would be gone at once.
+async fn await_hold(session: &Session, server: &Server) -> Outcome {
+    let held = |object: Option<&Json>| {
+        let finalizers = object.and_then(|object| object.pointer("/metadata/finalizers")?.as_array());
+        object.is_none() || finalizers.is_some_and(|all| all.iter().any(|one| one == FINALIZER))
+    };
+    let api = chosen::api(session).of::<Json>();
+    let waited = tokio::time::timeout(HOLDING, wait::until(&api, chosen::name(server), held)).await;
+    if waited.is_err() {
+        let message =
+            format!("{}: labd does not see to wiping, so it was not forgotten", chosen::called(server));
+        return Err(Failure::new(Exit::Timeout, message)
+            .with_hint("without --wipe it is forgotten, and what is on its disks stays"));
+    }
+    Ok(())
 }

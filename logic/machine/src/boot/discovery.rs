@@ -21,7 +21,7 @@ pub(super) fn why(server: &Server) -> String {
 }
 
 /// Why a machine's disks are to be wiped, where they are: its object is deleted and says so.
-pub(super) fn is_to_be_wiped(server: &Server) -> Option<String> {
+pub fn is_to_be_wiped(server: &Server) -> Option<String> {
     let wipe =
         server.metadata.deletion_timestamp.is_some() && server.spec.when_deleted == Some(WhenDeleted::Wipe);
     wipe.then(|| "its object is deleted and its disks are to be wiped".into())

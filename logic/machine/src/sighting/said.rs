@@ -2,6 +2,7 @@
 //! has come.
 
 use super::{put_condition, unknown_nic};
+use crate::wiping::WIPED;
 use jiff::Timestamp;
 use lab_kinds::metal::server::hardware::Nic;
 use lab_kinds::metal::server::status::{InstallStatus, Phase, ServerStatus, StageOutcome};
@@ -15,8 +16,17 @@ use std::collections::BTreeSet;
 pub struct Said<'a> {
     /// What it consists of.
     pub discovery: Option<&'a Discovery>,
-    /// How far its installation has come, and what it was told to install.
-    pub progress: Option<(&'a Progress, &'a InstallStatus)>,
+    /// How far it has come with what it was told to do.
+    pub progress: Option<(&'a Progress, Work<'a>)>,
+}
+
+/// What a machine was told to do.
+#[derive(Debug, Clone, Copy)]
+pub enum Work<'a> {
+    /// To install this.
+    Install(&'a InstallStatus),
+    /// To wipe its disks.
+    Wipe,
 }
 
 /// Takes over what a machine consists of.
@@ -57,13 +67,8 @@ fn each_once<T: Clone, K: Ord>(all: &[T], name: impl Fn(&T) -> K) -> Vec<T> {
     all.iter().filter(|one| names.insert(name(one))).cloned().collect()
 }
 
-/// Takes over how far an installation has come. Its stages come from the timeline, by the bastion's clock.
-pub(super) fn progressed(
-    status: &mut ServerStatus,
-    progress: &Progress,
-    ordered: &InstallStatus,
-    now: Timestamp,
-) {
+/// Takes over how far a machine has come with its work. Its stages come from the timeline, by the bastion's clock.
+pub(super) fn progressed(status: &mut ServerStatus, progress: &Progress, work: Work<'_>, now: Timestamp) {
     let stage = &progress.stage;
     status.percent = Some(progress.percent.clamp(0, 100));
     status.expected_end = expected_end(progress, now);
@@ -72,29 +77,42 @@ pub(super) fn progressed(
         known.total_bytes = stage.total_bytes.filter(|bytes| *bytes >= 0);
     }
     let failed = stage.outcome == Some(StageOutcome::Failed);
-    let (phase, holds, reason, message) = match (progress.finished, failed) {
-        (true, _) => (Phase::Installed, ConditionStatus::True, "PlanCarriedOut", None),
-        (false, true) => (Phase::Failed, ConditionStatus::False, "InstallationFailed", stage.message.clone()),
-        (false, false) => (Phase::Installing, ConditionStatus::False, "Installing", None),
+    let why = || stage.message.clone();
+    let (phase, holds, reason, message) = match (work, progress.finished, failed) {
+        (Work::Install(_), true, _) => (Phase::Installed, ConditionStatus::True, "PlanCarriedOut", None),
+        (Work::Install(_), _, true) => (Phase::Failed, ConditionStatus::False, "InstallationFailed", why()),
+        (Work::Install(_), ..) => (Phase::Installing, ConditionStatus::False, "Installing", None),
+        (Work::Wipe, true, _) => (Phase::Wiping, ConditionStatus::True, "DisksWiped", Some(wiped(status))),
+        (Work::Wipe, _, true) => (Phase::Failed, ConditionStatus::False, "WipingFailed", why()),
+        (Work::Wipe, ..) => (Phase::Wiping, ConditionStatus::False, "Wiping", None),
     };
     status.phase = Some(phase);
     status.message.clone_from(&message);
     if progress.finished {
-        status.install = Some(ordered.clone());
-        status.stage = None;
-        status.percent = Some(100);
+        (status.stage, status.percent) = (None, Some(100));
+        if let Work::Install(ordered) = work {
+            status.install = Some(ordered.clone());
+        }
     }
     if progress.finished || failed {
         status.expected_end = None;
     }
+    let kind = if matches!(work, Work::Wipe) { WIPED } else { "Installed" };
     let condition = Condition {
-        kind: "Installed".into(),
+        kind: kind.into(),
         status: holds,
         reason: Some(reason.into()),
         message,
         ..Condition::default()
     };
     put_condition(&mut status.conditions, condition, now);
+}
+
+/// Which disks were wiped, and how.
+fn wiped(status: &ServerStatus) -> String {
+    let stages = status.stages.iter().filter(|stage| stage.name.starts_with("wipe-"));
+    let said: Vec<&str> = stages.filter_map(|stage| stage.message.as_deref()).collect();
+    if said.is_empty() { "no disk could be wiped: none is built in".into() } else { said.join("; ") }
 }
 
 /// When the whole is expected to end, by the bastion's clock.
@@ -172,7 +190,7 @@ mod tests {
                 expected_end: Some(Time(at(4700))),
                 finished,
             };
-            progressed(&mut status, &progress, &ordered, at(1000));
+            progressed(&mut status, &progress, Work::Install(&ordered), at(1000));
             let condition = status.conditions[0].reason.clone().unwrap_or_default();
             let end = status.expected_end.map(|end| end.0.as_second());
             assert_eq!((status.phase, condition.as_str(), end), (Some(expected.0), expected.1, expected.2));
@@ -183,5 +201,27 @@ mod tests {
         check(None, false, (Phase::Installing, "Installing", Some(1100)));
         check(Some(StageOutcome::Failed), false, (Phase::Failed, "InstallationFailed", None));
         check(Some(StageOutcome::Done), true, (Phase::Installed, "PlanCarriedOut", None));
+    }
+
+    #[test]
+    fn what_was_wiped_is_named() {
+        let mut status = ServerStatus::default();
+        let stage = |name: &str| Stage {
+            name: name.into(),
+            message: Some(format!("disk of {name}")),
+            ..Stage::default()
+        };
+        status.stages = vec![stage("partition"), stage("wipe-sda"), stage("wipe-sdb")];
+        let said = |finished| Progress { stage: stage("wipe-sdb"), finished, ..Progress::default() };
+        progressed(&mut status, &said(false), Work::Wipe, at(1));
+        assert_eq!(
+            (status.phase, status.conditions[0].status),
+            (Some(Phase::Wiping), ConditionStatus::False)
+        );
+        progressed(&mut status, &said(true), Work::Wipe, at(2));
+        let wiped = &status.conditions[0];
+        assert_eq!((wiped.kind.as_str(), wiped.status), (WIPED, ConditionStatus::True));
+        assert_eq!(wiped.message.as_deref(), Some("disk of wipe-sda; disk of wipe-sdb"));
+        assert_eq!(status.install, None);
     }
 }

@@ -138,16 +138,22 @@ impl Attempt {
     }
 }
 
-/// Where the newest boot begins: at firmware's first question after anything but such questions and their answers. Machines whose
-/// firmware was not heard begin with iPXE, or with whatever is known.
+/// Where the newest boot begins: at firmware's first question after anything but such questions and their answers. iPXE that stands in
+/// a NIC asks first as well: its first question after the machine was told what to start begins another boot. Machines of which neither was
+/// heard begin with whatever is known.
 fn beginning(entries: &[&Entry]) -> usize {
     let firmware = |entry: &Entry| {
         matches!(&entry.event, Event::Asked { message: Message::Discover, class, .. }
             if !matches!(class, Class::Ipxe | Class::Other))
     };
+    let ipxe = |entry: &Entry| {
+        matches!(&entry.event, Event::Asked { message: Message::Discover, class: Class::Ipxe, .. })
+    };
     let mut begin = 0;
     let mut fresh = true;
+    let mut told = false;
     for (at, entry) in entries.iter().enumerate() {
+        told |= matches!(entry.event, Event::Booted { .. });
         let answer = matches!(
             entry.event,
             Event::Answered { .. }
@@ -158,8 +164,9 @@ fn beginning(entries: &[&Entry]) -> usize {
         match (firmware(entry), fresh) {
             (true, true) => {
                 begin = at;
-                fresh = false;
+                (fresh, told) = (false, false);
             }
+            (false, _) if told && ipxe(entry) => (begin, told) = (at, false),
             (false, false) if !answer => fresh = true,
             _ => {}
         }

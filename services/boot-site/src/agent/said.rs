@@ -1,11 +1,44 @@
 //! What a machine's own system said of it, as it is kept.
 
+use super::Token;
 use crate::machine::{Machine, Record};
 use jiff::Timestamp;
+use lab_kinds::metal::server::Disk;
 use lab_kinds::metal::server::status::{InstallStatus, StageOutcome};
 use lab_machine::sighting;
 use lab_object::Time;
-use lab_wire::site::{Discovery, Progress};
+use lab_wire::site::{Discovery, Progress, WIPE};
+use serde::{Deserialize, Serialize};
+
+/// What a machine was told to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Work {
+    /// To install this; it has an end where that is done.
+    Install(InstallStatus),
+    /// To wipe its disks.
+    Wipe {
+        /// When that was done.
+        finished: Option<Time>,
+    },
+}
+
+impl Work {
+    /// What its progress names as its plan.
+    pub fn plan(&self) -> &str {
+        match self {
+            Self::Install(install) => &install.plan,
+            Self::Wipe { .. } => WIPE,
+        }
+    }
+
+    fn finished(&mut self) -> &mut Option<Time> {
+        match self {
+            Self::Install(install) => &mut install.finished,
+            Self::Wipe { finished } => finished,
+        }
+    }
+}
 
 /// What a machine's own system said.
 #[derive(Debug, Clone, Default)]
@@ -14,12 +47,14 @@ pub(crate) struct Said {
     found: Option<(Timestamp, Box<Discovery>)>,
     /// Whether it said so in its newest boot.
     in_this_boot: bool,
-    /// What it was told to install last; with an end, where it has done so.
-    ordered: Option<InstallStatus>,
+    /// What it was told to do last.
+    ordered: Option<Work>,
     /// How far it has come with that, and when it said so.
     progress: Option<(Timestamp, Progress)>,
     /// How often an installation failed in its newest boot.
     failures: u32,
+    /// What the agent of its installed system joins with.
+    token: Option<Token>,
 }
 
 /// What is new in a word about progress.
@@ -32,9 +67,14 @@ pub(crate) struct News {
 }
 
 impl Said {
-    /// Whether the machine said in its newest boot what it consists of.
-    pub fn reported(&self) -> bool {
-        self.in_this_boot
+    /// The disks that the machine reported in its newest boot.
+    pub fn disks(&self) -> Option<&[Disk]> {
+        self.found.as_ref().filter(|_| self.in_this_boot).map(|(_, found)| &found.disks[..])
+    }
+
+    /// Whether its disks were wiped in its newest boot.
+    pub fn wiped(&self) -> bool {
+        self.in_this_boot && matches!(self.ordered, Some(Work::Wipe { finished: Some(_) }))
     }
 
     /// How often an installation failed in the newest boot.
@@ -42,14 +82,22 @@ impl Said {
         self.failures
     }
 
-    /// What the machine was told to install last.
-    pub fn ordered(&self) -> Option<&InstallStatus> {
+    /// What the machine was told to do last.
+    pub fn ordered(&self) -> Option<&Work> {
         self.ordered.as_ref()
+    }
+
+    /// What the agent of the machine's installed system joins with.
+    pub fn token(&self) -> Option<&Token> {
+        self.token.as_ref()
     }
 
     /// What the machine has installed, as it said itself.
     pub fn installed(&self) -> Option<&InstallStatus> {
-        self.ordered.as_ref().filter(|ordered| ordered.finished.is_some())
+        match &self.ordered {
+            Some(Work::Install(install)) if install.finished.is_some() => Some(install),
+            _ => None,
+        }
     }
 
     /// What is new in this. Machines repeat themselves when they were not answered.
@@ -83,11 +131,10 @@ impl Said {
         if news.stage && progress.stage.outcome == Some(StageOutcome::Failed) {
             self.failures += 1;
         }
-        if let Some(ordered) = self.ordered.as_mut().filter(|ordered| ordered.plan == progress.plan)
+        if let Some(work) = self.ordered.as_mut().filter(|work| work.plan() == progress.plan)
             && progress.finished
-            && ordered.finished.is_none()
         {
-            ordered.finished = Some(Time::cut(at));
+            work.finished().get_or_insert(Time::cut(at));
         }
         self.progress = Some((at, progress));
     }
@@ -96,7 +143,8 @@ impl Said {
     pub fn restore(&mut self, record: Record) {
         match record {
             Record::Discovered { at, found } => self.take_discovery(at, found),
-            Record::Ordered { install } => self.ordered = Some(install),
+            Record::Ordered { work } => self.ordered = Some(work),
+            Record::Joins { token } => self.token = Some(token),
             Record::Progressed { at, progress } => {
                 let news = self.is_news(&progress);
                 self.take_progress(at, progress, news);
@@ -108,9 +156,10 @@ impl Said {
     /// All of it, as records.
     pub fn records(&self) -> Vec<Record> {
         let found = self.found.clone().map(|(at, found)| Record::Discovered { at, found });
-        let ordered = self.ordered.clone().map(|install| Record::Ordered { install });
+        let ordered = self.ordered.clone().map(|work| Record::Ordered { work });
         let progress = self.progress.clone().map(|(at, progress)| Record::Progressed { at, progress });
-        [found, ordered, progress].into_iter().flatten().collect()
+        let token = self.token.clone().map(|token| Record::Joins { token });
+        [found, ordered, token, progress].into_iter().flatten().collect()
     }
 }
 
@@ -126,8 +175,11 @@ impl Machine {
         let discovery = self.own.found.as_ref().filter(|(at, _)| fresh(at)).map(|(_, found)| &**found);
         let progress = self.own.progress.as_ref().filter(|(at, _)| fresh(at));
         let progress = progress.and_then(|(_, progress)| {
-            let ordered = self.own.ordered.as_ref().filter(|ordered| ordered.plan == progress.plan)?;
-            Some((progress, ordered))
+            let work = match self.own.ordered.as_ref().filter(|work| work.plan() == progress.plan)? {
+                Work::Install(install) => sighting::Work::Install(install),
+                Work::Wipe { .. } => sighting::Work::Wipe,
+            };
+            Some((progress, work))
         });
         sighting::Said { discovery, progress }
     }
@@ -139,11 +191,19 @@ impl Machine {
         self.own.take_discovery(at, found);
     }
 
-    /// It was told to install something. Told so again, it goes on with it.
-    pub(crate) fn told_to_install(&mut self, install: InstallStatus) {
-        if self.own.ordered.as_ref() != Some(&install) {
-            self.unsaved.push(Record::Ordered { install: install.clone() });
-            self.own.ordered = Some(install);
+    /// It was told to do something. Told so again, it goes on with it.
+    pub(crate) fn told_to(&mut self, work: Work) {
+        if self.own.ordered.as_ref() != Some(&work) {
+            self.unsaved.push(Record::Ordered { work: work.clone() });
+            self.own.ordered = Some(work);
+        }
+    }
+
+    /// Keeps what the agent of its installed system joins with.
+    pub(crate) fn keep_token(&mut self, token: Token) {
+        if self.own.token.as_ref() != Some(&token) {
+            self.unsaved.push(Record::Joins { token: token.clone() });
+            self.own.token = Some(token);
         }
     }
 
@@ -178,7 +238,7 @@ mod tests {
     fn machine(said: &[Progress]) -> [Machine; 2] {
         let mut machine = Machine::default();
         machine.discovered(at(1), Discovery::default());
-        machine.told_to_install(install());
+        machine.told_to(Work::Install(install()));
         for (second, progress) in (2..).zip(said) {
             let news = machine.own.is_news(progress);
             machine.progressed(at(second), progress.clone(), news);
@@ -204,13 +264,13 @@ mod tests {
         let failed = || progress("b", Some(StageOutcome::Failed), 5, false);
         for mut machine in machine(&[progress("a", None, 1, false), failed(), failed()]) {
             assert_eq!(
-                (machine.own.failures(), machine.own.reported()),
+                (machine.own.failures(), machine.own.disks().is_some()),
                 (1, true),
                 "told twice, it failed once"
             );
             assert_eq!(machine.own.installed(), None);
             machine.own.boots();
-            assert_eq!((machine.own.failures(), machine.own.reported()), (0, false));
+            assert_eq!((machine.own.failures(), machine.own.disks().is_some()), (0, false));
         }
         for machine in machine(&[progress("a", Some(StageOutcome::Done), 100, true)]) {
             let expected = InstallStatus { finished: Some(Time(at(2))), ..install() };

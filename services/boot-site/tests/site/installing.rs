@@ -4,9 +4,11 @@ use crate::client::{self, Valve};
 use crate::machine::Machine;
 use crate::{eventually, knows_network, network, server, start};
 use lab_boot_site::{Running, Site};
-use lab_client::{Client, Patch, PatchParams, WriteParams};
+use lab_client::{Client, ListParams, Patch, PatchParams, WriteParams};
 use lab_controllers::Controllers;
 use lab_kinds::Define;
+use lab_kinds::core::{Event, Namespace};
+use lab_kinds::iam::JoinToken;
 use lab_kinds::metal::operating_system::OperatingSystem;
 use lab_kinds::metal::server::hardware::FirmwareType;
 use lab_kinds::metal::server::status::{Phase, StageOutcome};
@@ -14,7 +16,7 @@ use lab_kinds::metal::server::{Disk, Stage};
 use lab_kinds::metal::{DiskLayout, Network, Server};
 use lab_netboot::files::Taken;
 use lab_object::Json;
-use lab_wire::site::{DISCOVERY, Discovery, Orders, PROGRESS, Progress};
+use lab_wire::site::{DISCOVERY, Discovery, Orders, PROGRESS, Progress, WIPE};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -27,10 +29,12 @@ async fn lab(folder: &Path) -> (Client, Valve, Controllers, Running) {
     let mut system = OperatingSystem::example();
     let image = folder.join("root.tar.zst");
     std::fs::write(&image, "image").expect("there is room");
-    let digits: String = Sha256::digest("image").iter().map(|byte| format!("{byte:02x}")).collect();
     system.spec.artefacts[0].url = format!("file://{}", image.display());
-    system.spec.artefacts[0].checksum = format!("sha256:{digits}");
+    system.spec.artefacts[0].checksum = format!("sha256:{}", digits("image"));
     let new = WriteParams::default();
+    let mut namespace = Namespace::default();
+    namespace.metadata.name = Some("default".into());
+    client.resource::<Namespace>().create(&namespace, &new).await.expect("it is created");
     client.resource::<Network>().create(&network(), &new).await.expect("it is created");
     client.resource::<DiskLayout>().create(&DiskLayout::labvg(), &new).await.expect("it is created");
     client.resource().create(&system, &new).await.expect("it is created");
@@ -39,6 +43,10 @@ async fn lab(folder: &Path) -> (Client, Valve, Controllers, Running) {
     let running = start(&client, folder);
     knows_network(running.site()).await;
     (client, valve, controllers, running)
+}
+
+fn digits(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn found() -> Discovery {
@@ -103,6 +111,20 @@ async fn from_discovery_to_the_local_disk() {
     let installation = told_to_install(machine, &site).await;
     assert_eq!(installation.plan.hash.as_ref(), Some(&hash));
     assert!(installation.image.starts_with("/artefacts/"), "{}", installation.image);
+    // The agent of the installed system finds labd, and a token that is good for this machine, of which labd knows the hash only.
+    let agent = installation.agent.as_ref().expect("it is to join");
+    assert_eq!((agent.server.as_str(), agent.ca_hash.as_str()), ("https://10.9.0.1:6443", "sha256:aa"));
+    assert_eq!(
+        told_to_install(machine, &site).await.agent,
+        installation.agent,
+        "asked again, it is the same"
+    );
+    let token = eventually("labd knows the token", async || {
+        client.resource::<JoinToken>().list(&ListParams::default()).await.ok()?.items.pop()
+    })
+    .await;
+    assert_eq!((token.spec.server.as_deref(), token.spec.uses), (Some(NAME), 1));
+    assert_eq!(token.spec.token_hash, Some(format!("sha256:{}", digits(&agent.token))));
     let says = async |progress: Progress| machine.says(&site, PROGRESS, &progress).await;
     assert_eq!(says(progress(&hash, "check", None, 1)).await, Taken::Done);
     let seen = phase(&client, Phase::Installing).await;
@@ -163,6 +185,46 @@ async fn what_fails_is_tried_again_until_a_person_has_to_look() {
     machine.says(&site, DISCOVERY, &other).await;
     let seen = phase(&client, Phase::Planned).await;
     assert_ne!(seen.status.plan.and_then(|plan| plan.hash), Some(hash));
+    controllers.stop().await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_given_up_is_wiped_before_it_goes() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let (client, _, controllers, running) = lab(folder.path()).await;
+    let (site, machine) = (running.site().clone(), Machine::new(1));
+    machine.boot(&site).await;
+    answered(machine.says(&site, DISCOVERY, &found()).await);
+    phase(&client, Phase::Discovered).await;
+    wish(&client, json!({"whenDeleted": "wipe"})).await;
+    server(&client, NAME, |server| !server.metadata.finalizers.is_empty()).await;
+    let servers = client.resource::<Server>();
+    servers.delete(NAME, &Default::default()).await.expect("it is deleted");
+    let wiping = eventually("it is told to wipe", async || match machine.orders(&site).await {
+        Orders::Wipe(wiping) => Some(wiping),
+        _ => None,
+    })
+    .await;
+    let disk = &wiping.disks[0];
+    assert_eq!(disk.serial, found().disks[0].serial);
+    let said = |outcome, finished| {
+        let mut progress = progress(WIPE, &format!("wipe-{}", disk.name), outcome, 100);
+        progress.stage.message = outcome.map(|_| "disk sda: overwritten with zeros".into());
+        Progress { finished, ..progress }
+    };
+    for progress in
+        [said(None, false), said(Some(StageOutcome::Done), false), said(Some(StageOutcome::Done), true)]
+    {
+        assert_eq!(machine.says(&site, PROGRESS, &progress).await, Taken::Done);
+    }
+    assert_eq!(machine.orders(&site).await, Orders::PowerOff);
+    eventually("it is gone", async || servers.get_opt(NAME).await.ok()?.is_none().then_some(())).await;
+    let events =
+        client.namespaced::<Event>("default").list(&ListParams::default()).await.expect("they are listed");
+    let told =
+        events.items.iter().find(|event| event.reason == "DisksWiped").map(|event| event.message.as_str());
+    assert_eq!(told, Some("disk sda: overwritten with zeros"));
     controllers.stop().await;
     running.stop().await;
 }

@@ -2,11 +2,12 @@
 
 use super::{Install, StepError, done::partition};
 use lab_host::hands::{Digest, HandsError, UnpackError, partition_device};
-use lab_install::identity;
 use lab_install::steps::{Action, Step, Target};
+use lab_install::{agent, identity};
 use lab_kinds::metal::operating_system::Purpose;
 use lab_kinds::metal::server::hardware::FirmwareType;
 use lab_kinds::metal::server::status::StageOutcome;
+use lab_wire::site::Joining;
 
 /// Where the marks of what was done stand in the new system.
 const MARKS: [&str; 5] = ["unpackImage", "fstab", "identity", "bootLoader", "agent"];
@@ -49,7 +50,10 @@ impl Install<'_> {
             }
             Action::Identity { .. } => self.identity()?,
             // Without a token for joining there is nothing that an agent could do on the machine.
-            Action::Agent => return Ok(StageOutcome::Skipped),
+            Action::Agent => match &self.given.agent {
+                Some(joining) => self.agent(joining)?,
+                None => return Ok(StageOutcome::Skipped),
+            },
             Action::Unmount => {
                 hands.unmount_all()?;
                 hands.take_down(devices.group())?;
@@ -104,6 +108,17 @@ impl Install<'_> {
         let image =
             self.site.image().map_err(|source| StepError::NoImage { operating_system: named(), source })?;
         self.hands.unpack(image, &digest, leave_out, &mut |bytes| self.teller.bytes(&step.id, bytes))?;
+        Ok(())
+    }
+
+    /// Leaves the agent in the new system, with what it joins by.
+    fn agent(&self, joining: &Joining) -> Result<(), StepError> {
+        self.hands.copy_in(&self.machine.agent, agent::PROGRAM, 0o755)?;
+        for file in agent::files(&joining.server, &joining.ca_hash, &joining.token) {
+            self.hands.write_file(&file.path, file.mode, &file.text)?;
+        }
+        self.hands.mount_kernel_file_systems()?;
+        self.hands.run_inside("systemctl", &["enable", agent::SERVICE])?;
         Ok(())
     }
 

@@ -135,12 +135,18 @@ impl Bench {
         let plan = self.plan().unwrap();
         self.server.spec.install.as_mut().unwrap().approve.clone_from(&plan.hash);
         let (server, operating_system) = (self.server.clone(), self.system.clone());
-        Installation { server, operating_system, plan, image: "/image".into() }
+        Installation { server, operating_system, plan, image: "/image".into(), agent: None }
     }
 
     fn carry_out(&self, given: &Installation, run: &dyn Run) -> Result<(), InstallError> {
         self.told.borrow_mut().clear();
-        let machine = Machine { run, firmware: FirmwareType::Uefi, uuid: None, target: "/mnt/target".into() };
+        let machine = Machine {
+            run,
+            firmware: FirmwareType::Uefi,
+            uuid: None,
+            target: "/mnt/target".into(),
+            agent: "/init".into(),
+        };
         carry_out(given, &machine, self)
     }
 

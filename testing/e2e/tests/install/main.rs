@@ -76,8 +76,8 @@ impl Lab {
         let arguments = ["get", "srv", &self.name, "-o", &path];
         let until = Instant::now() + PATIENCE;
         loop {
-            let (_, found) = self.labctl.try_run(&arguments, "");
-            if is(found.trim()) {
+            let (well, found) = self.labctl.try_run(&arguments, "");
+            if well && is(found.trim()) {
                 println!("{:6.1} s  {what}", self.began.elapsed().as_secs_f64());
                 return found.trim().into();
             }

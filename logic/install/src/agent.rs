@@ -1,0 +1,48 @@
+//! The agent of an installed system: its place, its service, and what it joins with.
+
+use crate::identity::File;
+
+/// Where its executable stands.
+pub const PROGRAM: &str = "/usr/local/bin/lab-agent";
+/// The name of its service.
+pub const SERVICE: &str = "lab-agent.service";
+
+/// The files that an agent needs besides its executable: its service, how it reaches labd, and the token it joins with.
+///
+/// `server` is labd's URL, `ca_hash` the SHA-256 of its authority's key.
+pub fn files(server: &str, ca_hash: &str, token: &str) -> [File; 3] {
+    let file = |path: &str, mode, text: String| File { path: path.into(), mode, text };
+    [
+        file(&format!("/etc/systemd/system/{SERVICE}"), 0o644, UNIT.into()),
+        file(
+            "/etc/lab/agent.toml",
+            0o644,
+            format!("server = {}\nca-hash = {}\n", quoted(server), quoted(ca_hash)),
+        ),
+        // It is good for one use, and the agent removes it then.
+        file("/etc/lab/join-token", 0o600, format!("{token}\n")),
+    ]
+}
+
+/// A text in a TOML file.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+const UNIT: &str = "[Unit]\nDescription=Lab agent\nWants=network-online.target\nAfter=network-online.target\n\n\
+    [Service]\nExecStart=/usr/local/bin/lab-agent run\nRestart=always\nRestartSec=5\n\n\
+    [Install]\nWantedBy=multi-user.target\n";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_agent_finds() {
+        let [unit, settings, token] = files("https://10.0.0.1:6443", "sha256:aa", "t0ken");
+        assert!(unit.text.contains(&format!("ExecStart={PROGRAM} run\n")));
+        assert_eq!(settings.text, "server = \"https://10.0.0.1:6443\"\nca-hash = \"sha256:aa\"\n");
+        assert_eq!((token.mode, token.text.as_str()), (0o600, "t0ken\n"));
+        assert_eq!(quoted("a\"b\\"), r#""a\"b\\""#);
+    }
+}

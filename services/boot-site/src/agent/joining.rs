@@ -1,0 +1,163 @@
+//! How the agent of an installed system joins: with a token that this site makes for exactly one Server, hands to the machine when it is
+//! told to install, and makes known to labd by its hash. labd may be out of reach meanwhile; the agent tries until it is let in.
+
+use super::Work;
+use crate::{Knowledge, Site};
+use lab_client::{Client, Error, WriteParams};
+use lab_kinds::iam::join_token::{JoinToken, JoinTokenSpec, Joiner};
+use lab_kinds::metal::Server;
+use lab_object::mac::MacAddress;
+use lab_object::{OwnerReference, Resource};
+use lab_wire::site::{Installation, Joining};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::net::{IpAddr, SocketAddr};
+
+/// Where agents find labd.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Labd {
+    /// Where it listens. With an unspecified address, machines reach it at the address at which they reach this site.
+    pub listens: SocketAddr,
+    /// SHA-256 of its authority's key, as it prints it: `sha256:` and 64 hexadecimal digits.
+    pub ca_hash: String,
+}
+
+impl Labd {
+    /// Its URL for a machine that reaches this site at an address; nothing where it listens to nobody else.
+    fn url(&self, here: IpAddr) -> Option<String> {
+        let ip = self.listens.ip();
+        let ip = if ip.is_unspecified() { here } else { ip };
+        (!ip.is_loopback()).then(|| format!("https://{}", SocketAddr::new(ip, self.listens.port())))
+    }
+}
+
+/// A token that was made for a machine.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Token {
+    /// The plan that it is installed by.
+    plan: String,
+    token: String,
+    /// Whether labd knows of it.
+    known: bool,
+}
+
+impl std::fmt::Debug for Token {
+    /// Does not show it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Token").field("plan", &self.plan).field("known", &self.known).finish_non_exhaustive()
+    }
+}
+
+impl Token {
+    /// Its SHA-256, as labd stores it.
+    fn hash(&self) -> String {
+        let digest = Sha256::digest(&self.token);
+        digest.iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
+    }
+}
+
+impl Site {
+    /// Says how the installed system's agent is to join, where it can. The same plan has the same token, however often it is begun.
+    pub(super) fn invite(&self, mac: MacAddress, installation: &mut Installation) {
+        let Some(labd) = &self.settings.labd else { return };
+        let fresh = self.surroundings.token();
+        let address = self.with(|known| known.machine(mac).and_then(|machine| machine.address));
+        let here = address.map_or(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), |address| {
+            IpAddr::V4(self.facing(IpAddr::V4(address)))
+        });
+        let Some(server) = labd.url(here) else { return };
+        let plan = installation.plan.hash.clone().unwrap_or_default();
+        let token = self.with(|known| {
+            let machine = known.heard(mac)?;
+            let token = match machine.own.token().filter(|token| token.plan == plan) {
+                Some(token) => token.clone(),
+                None => Token { plan, token: fresh, known: false },
+            };
+            machine.keep_token(token.clone());
+            known.unreported.extend((!token.known).then_some(mac));
+            Some(token.token)
+        });
+        installation.agent = token.map(|token| Joining { server, ca_hash: labd.ca_hash.clone(), token });
+    }
+
+    /// Makes the token of a machine known to labd, where it is not yet.
+    pub(crate) async fn announce(
+        &self,
+        client: &Client,
+        mac: MacAddress,
+        server: &Server,
+    ) -> Result<(), Error> {
+        let Some(token) = self.with(|known| unknown(known, mac)) else { return Ok(()) };
+        let api = client.resource::<JoinToken>();
+        match api.create(&invitation(server, &token), &WriteParams::default()).await {
+            Err(error) if !error.is_already_exists() => return Err(error),
+            _ => {}
+        }
+        self.with(|known| {
+            let machine = known.heard(mac).filter(|machine| machine.own.token() == Some(&token));
+            machine
+                .into_iter()
+                .for_each(|machine| machine.keep_token(Token { known: true, ..token.clone() }));
+        });
+        Ok(())
+    }
+}
+
+fn unknown(known: &Knowledge, mac: MacAddress) -> Option<Token> {
+    let own = &known.machine(mac)?.own;
+    let installs = matches!(own.ordered(), Some(Work::Install(_)));
+    own.token().filter(|token| installs && !token.known).cloned()
+}
+
+/// The object that lets exactly this Server's agent in, once. It goes with the Server.
+fn invitation(server: &Server, token: &Token) -> JoinToken {
+    let name = server.metadata.name.clone().unwrap_or_default();
+    let hash = token.hash();
+    let spec = JoinTokenSpec {
+        joiner: Joiner::Agent,
+        token_hash: Some(hash.clone()),
+        uses: 1,
+        expires: None,
+        environment: None,
+        server: Some(name.clone()),
+        site: None,
+    };
+    let digits = hash.trim_start_matches("sha256:");
+    let mut invitation = JoinToken::new(format!("{name}.{}", digits.get(..12).unwrap_or(digits)), spec);
+    invitation.metadata.owner_references = vec![OwnerReference {
+        api_version: format!("{}/{}", Server::GROUP, Server::VERSION),
+        kind: Server::KIND.into(),
+        name,
+        uid: server.metadata.uid.clone().unwrap_or_default(),
+        controller: None,
+        block_owner_deletion: None,
+    }];
+    invitation
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_machines_find_labd() {
+        let check = |listens: &str, expected: Option<&str>| {
+            let labd = Labd { listens: listens.parse().expect("it is an address"), ca_hash: String::new() };
+            assert_eq!(labd.url([10, 9, 0, 1].into()).as_deref(), expected, "{listens}");
+        };
+        check("0.0.0.0:6443", Some("https://10.9.0.1:6443"));
+        check("[::]:6443", Some("https://10.9.0.1:6443"));
+        check("192.0.2.7:443", Some("https://192.0.2.7:443"));
+        check("[2001:db8::1]:6443", Some("https://[2001:db8::1]:6443"));
+        check("127.0.0.1:6443", None);
+    }
+
+    #[test]
+    fn a_token_is_never_shown() {
+        let token = Token { plan: "p".into(), token: "abc".into(), known: false };
+        assert!(!format!("{token:?}").contains("abc"));
+        assert_eq!(token.hash(), "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        let object = invitation(&Server::default(), &token);
+        assert!(!format!("{object:?}").contains("abc"));
+    }
+}
