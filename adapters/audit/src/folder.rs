@@ -15,6 +15,8 @@ pub trait Folder: Debug + Send + Sync {
     fn open(&self, name: &str, create: bool) -> io::Result<Arc<dyn Sheet>>;
     /// Gives a file another name, durably, in the place of any that has it.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Removes a file, durably.
+    fn remove(&self, name: &str) -> io::Result<()>;
 }
 
 /// One file that is written.
@@ -46,6 +48,11 @@ impl Folder for Directory {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         fs::rename(self.0.join(from), self.0.join(to))?;
+        File::open(&self.0)?.sync_all()
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.0.join(name))?;
         File::open(&self.0)?.sync_all()
     }
 }

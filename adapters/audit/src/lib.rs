@@ -7,6 +7,7 @@
 pub mod chain;
 mod error;
 pub mod folder;
+mod retention;
 pub mod segment;
 mod trail;
 pub mod verify;
@@ -14,5 +15,6 @@ mod writer;
 
 pub use chain::{Digest, Sequence};
 pub use error::Error;
+pub use retention::{Obsolete, Retention};
 pub use trail::{Figures, Head, Options, Segment, Trail};
 pub use verify::{Report, Verifier};

@@ -4,6 +4,7 @@ use crate::{
     chain::{self, Content, Digest, Link, Sequence, Torn},
     error::Error,
     folder::{Directory, Folder},
+    retention::is_gone,
     segment::{self, End, MAX_ENTRY, Scan, Tail},
     writer::{NEW_FILE, Open, RESERVE, Request, Writer},
 };
@@ -163,6 +164,7 @@ impl State {
 #[derive(Debug)]
 pub struct Trail {
     dir: PathBuf,
+    folder: Arc<dyn Folder>,
     shared: Arc<Shared>,
     requests: RwLock<Option<mpsc::Sender<Request>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -218,6 +220,7 @@ impl Trail {
             .map_err(|error| Error::unwritable(format_args!("no thread for the writer: {error}")))?;
         Ok(Self {
             dir: dir.to_owned(),
+            folder,
             shared,
             requests: RwLock::new(Some(sender)),
             writer: Mutex::new(Some(thread)),
@@ -344,6 +347,26 @@ impl Trail {
         self.shared.0.lock().segments.clone()
     }
 
+    /// Where its files lie.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Removes a segment that is not written any more.
+    pub(crate) fn forget(&self, segment: &Segment) -> Result<(), Error> {
+        let name = segment::name(segment.first);
+        // Whoever reads meanwhile finds out that it is gone by this list.
+        self.shared.0.lock().segments.retain(|known| known.first != segment.first);
+        match self.folder.remove(&name) {
+            Err(error) if !is_gone(&error) => {
+                // It is the oldest: nothing behind it may go before it.
+                self.shared.0.lock().segments.insert(0, *segment);
+                Err(Error::unwritable(format_args!("{}: {error}", self.dir.join(name).display())))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Its figures now.
     pub fn figures(&self) -> Figures {
         let state = self.shared.0.lock();
@@ -366,7 +389,11 @@ impl Trail {
         mut each: impl FnMut(Sequence, &[u8]) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let path = self.dir.join(segment::name(segment.first));
-        let file = File::open(&path).map_err(Error::unreadable(&path))?;
+        let file = match File::open(&path) {
+            // It was removed since it was listed, and all before it.
+            Err(error) if is_gone(&error) && !self.segments().contains(&segment) => return Ok(()),
+            opened => opened.map_err(Error::unreadable(&path))?,
+        };
         let mut file = BufReader::with_capacity(64 << 10, file.take(segment.length));
         let mut line = Vec::new();
         loop {
@@ -388,10 +415,17 @@ impl Trail {
     /// # Errors
     /// A file cannot be read, or `out` fails.
     pub fn export(&self, mut out: impl Write) -> Result<(), Error> {
+        let mut begun = false;
         for segment in self.segments() {
             let path = self.dir.join(segment::name(segment.first));
             let unreadable = || Error::unreadable(path.clone());
-            let mut file = File::open(&path).map_err(unreadable())?.take(segment.length);
+            let file = match File::open(&path) {
+                // Removed since it was listed: the copy begins later. In the middle of one it would be a gap.
+                Err(error) if !begun && is_gone(&error) && !self.segments().contains(&segment) => continue,
+                opened => opened.map_err(unreadable())?,
+            };
+            let mut file = file.take(segment.length);
+            begun = true;
             let mut piece = vec![0; 64 << 10];
             let mut last = b'\n';
             loop {

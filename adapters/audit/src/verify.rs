@@ -61,6 +61,8 @@ pub struct CutOff {
 pub struct Report {
     /// Entries that are whole.
     pub entries: u64,
+    /// What the first line follows: the last line before it, where the oldest were removed; zeros at a trail's very beginning.
+    pub follows: Option<Digest>,
     /// Sequence of the first.
     pub first: Option<Sequence>,
     /// Sequence of the last.
@@ -112,6 +114,10 @@ impl Verifier {
     pub fn line(&mut self, line: &[u8]) {
         match line.strip_suffix(b"\n").ok_or(LinkError::Form).and_then(chain::read) {
             Ok(link) => {
+                if self.report.follows.is_none() {
+                    self.report.follows = Some(link.previous);
+                    self.report.met |= self.expected == Some(link.previous);
+                }
                 match link.content {
                     Content::Header(header) => self.header(&header, link.previous),
                     Content::Entry(sequence) => self.entry(sequence, link.previous),
@@ -133,6 +139,11 @@ impl Verifier {
                 }
             }
         }
+    }
+
+    /// What the first line follows, once there was one.
+    pub fn follows(&self) -> Option<Digest> {
+        self.report.follows
     }
 
     /// What was found, after the last line.

@@ -1,7 +1,7 @@
 //! A trail from outside: appended to, read, cut off, damaged, and on a disk that fails.
 
 use lab_audit::{
-    Digest, Error, Options, Report, Trail, Verifier,
+    Digest, Error, Options, Report, Retention, Trail, Verifier,
     folder::{Directory, Folder, Sheet},
     segment,
     verify::{CutOff, Problem},
@@ -14,6 +14,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::{Duration, SystemTime},
 };
 
 fn small() -> Options {
@@ -248,6 +249,12 @@ impl Folder for Failing {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.inner.rename(from, to)
     }
+    fn remove(&self, name: &str) -> io::Result<()> {
+        if self.faults.sync.load(Ordering::SeqCst) {
+            return Err(io::Error::other("the disk is gone"));
+        }
+        self.inner.remove(name)
+    }
 }
 
 impl Sheet for FailingSheet {
@@ -328,4 +335,75 @@ async fn after_a_failed_sync_nothing_is_missing_or_double() {
         let again = Trail::open(dir.path(), Options::default()).expect("it opens");
         assert_eq!(sequences(&again), (1..=before + 4).collect::<Vec<_>>());
     }
+}
+
+/// Makes a segment's file as old as that.
+fn age(dir: &Path, first: u64, old: Duration) {
+    let file = fs::File::options().write(true).open(dir.join(segment::name(first))).expect("a segment");
+    file.set_modified(SystemTime::now() - old).expect("its time is set");
+}
+
+#[tokio::test]
+async fn the_oldest_go_and_the_chain_goes_on_from_there() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let trail = Trail::open(dir.path(), small()).expect("it opens");
+    for number in 1..=100 {
+        trail.append(members(number)).await.expect("it is written");
+    }
+    let before = trail.segments();
+    let whole: u64 = before.iter().map(|segment| segment.length).sum();
+    let by_size = |bytes| Retention { bytes: Some(bytes), since: None };
+    let hour = Duration::from_secs(3600);
+    let by_age = Retention { since: Some(SystemTime::now() - hour), bytes: None };
+    for all in [Retention::default(), by_size(whole), by_age] {
+        assert_eq!(trail.obsolete(&all).expect("it is readable"), None, "{all:?}");
+    }
+    // By age: those before the first that was written since. A young one keeps the older ones behind it.
+    age(dir.path(), before[0].first, 2 * hour);
+    age(dir.path(), before[1].first, 2 * hour);
+    age(dir.path(), before[3].first, 2 * hour);
+    let old = trail.obsolete(&by_age).expect("it is readable").expect("two may go");
+    assert_eq!((old.first, old.last), (1, before[2].first - 1));
+    trail.remove(&old).expect("they are removed");
+    assert_eq!(trail.segments(), before[2..]);
+    let report = verify(&trail);
+    assert_eq!((report.problems, report.first, report.follows), (vec![], Some(old.last + 1), Some(old.hash)));
+    // By size, though never the newest two.
+    let old = trail.obsolete(&by_size(0)).expect("it is readable").expect("all but two may go");
+    trail.remove(&old).expect("they are removed");
+    assert_eq!(trail.segments(), before[before.len() - 2..]);
+    assert_eq!(trail.obsolete(&by_size(0)).expect("it is readable"), None);
+    assert!(trail.figures().bytes < 2 * 2100);
+    // What was removed is not missed by who opens, reads, writes and verifies, or who lists what is gone.
+    trail.read(before[0], |_, _| panic!("nothing is there")).expect("there is nothing to read");
+    drop(trail);
+    let trail = Trail::open(dir.path(), small()).expect("it opens");
+    assert_eq!(trail.append(members(0)).await.expect("it is written"), 101);
+    assert_eq!(sequences(&trail), (old.last + 1..=101).collect::<Vec<_>>());
+    let mut copy = Vec::new();
+    trail.export(&mut copy).expect("it is readable");
+    let expecting = |hash| Verifier::new(Some(hash)).read(&copy[..]).expect("it is in memory").met;
+    assert!(
+        expecting(old.hash) && !expecting(Digest::of(b"another")),
+        "the hash of the last that went is known"
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_removed_stays() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let faults = Arc::new(Faults { space: (1 << 30).into(), sync: false.into() });
+    let folder = Failing { inner: Directory(dir.path().to_owned()), faults: faults.clone() };
+    let trail = Trail::open_on(dir.path(), Arc::new(folder), small()).expect("it opens");
+    for number in 1..=40 {
+        trail.append(members(number)).await.expect("it is written");
+    }
+    let old = trail.obsolete(&Retention { bytes: Some(0), since: None }).expect("it is readable");
+    faults.sync.store(true, Ordering::SeqCst);
+    let refused = trail.remove(&old.expect("some may go")).expect_err("the disk is gone");
+    assert!(refused.to_string().contains("00000000000000000001.log"), "{refused}");
+    assert_eq!(sequences(&trail), (1..=40).collect::<Vec<_>>());
+    drop(trail);
+    let trail = Trail::open(dir.path(), small()).expect("it opens");
+    assert_eq!(sequences(&trail), (1..=40).collect::<Vec<_>>());
 }

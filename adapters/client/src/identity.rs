@@ -141,7 +141,8 @@ impl Identity {
     /// The identity that is kept at `path`, or a new one by the invitation: where there is none, where it has run out, or where the
     /// invitation's token is another one than it was got with. Where the server is not reached, goes on trying until it is.
     ///
-    /// A token that was used is no trouble, so that the program can be started in the same way again.
+    /// A token that was used is no trouble, so that the program can be started in the same way again. Where there is an identity
+    /// that holds, and a new one is not got at once, it goes on with that.
     ///
     /// # Errors
     /// There is neither an identity that holds nor a token; the server refuses the token or is another one; or the file cannot
@@ -158,22 +159,28 @@ impl Identity {
         let Some(invitation) = fresh else {
             let kept = kept.ok_or_else(|| IdentityError::Missing { path: path.into() })?;
             let expired = kept.expires();
-            if expired.0 <= now() {
-                return Err(IdentityError::Expired { path: path.into(), expired });
-            }
-            return Ok(kept);
+            let path = path.into();
+            return if expired.0 > now() { Ok(kept) } else { Err(IdentityError::Expired { path, expired }) };
         };
+        let holds = kept.filter(|kept| kept.expires().0 > now());
         let backoff = Backoff { first: FIRST, most: MOST, seed };
         let mut failures = 0;
         loop {
-            match Self::join(path, invitation, joiner, now()).await {
-                Err(error) if error.is_transient() => {
+            match (Self::join(path, invitation, joiner, now()).await, &holds) {
+                (Err(error), Some(holds)) => {
+                    tracing::warn!(
+                        error = chain(&error),
+                        "not joined anew; going on with the identity of before"
+                    );
+                    return Ok(holds.clone());
+                }
+                (Err(error), None) if error.is_transient() => {
                     failures += 1;
                     let wait = backoff.after(failures);
                     tracing::warn!(error = chain(&error), retry_in = ?wait, "not joined yet");
                     tokio::time::sleep(wait).await;
                 }
-                done => return done,
+                (done, _) => return done,
             }
         }
     }
@@ -200,6 +207,22 @@ impl Identity {
     /// What is kept cannot be used.
     pub fn connection(&self) -> Result<Connection, ConfigError> {
         self.current.kept().connection(&self.path)
+    }
+
+    /// The same identity with the server at another URL. It has to be the same server: its authority stays. Clients made before
+    /// go on with the URL of before.
+    ///
+    /// # Errors
+    /// The URL is none, or the file cannot be written.
+    pub fn moved_to(self, server: &str) -> Result<Self, IdentityError> {
+        let kept = self.current.kept();
+        if kept.server == server {
+            return Ok(self);
+        }
+        let moved = Kept { server: server.into(), ..(*kept).clone() };
+        let identity = Self::of(&self.path, moved.clone())?;
+        file::write(&self.path, &moved)?;
+        Ok(identity)
     }
 
     /// Asks for the next certificate, with a new key, and goes on with it.

@@ -14,7 +14,16 @@ pub struct Flags {
     /// The name of its Bastion object [default: this machine's host name]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// How labd is reached [default: the file that KUBECONFIG names, or ~/.kube/config]
+    /// The labd to join, as a URL; needs --ca-hash, and a join token the first time
+    #[arg(long, value_name = "URL", requires = "ca_hash", conflicts_with = "kubeconfig")]
+    pub server: Option<String>,
+    /// The hash of that labd's authority, as labd prints it
+    #[arg(long, value_name = "HASH", requires = "server")]
+    pub ca_hash: Option<String>,
+    /// The file with the join token, or - for standard input [default: what LAB_JOIN_TOKEN says]
+    #[arg(long, value_name = "FILE", requires = "server")]
+    pub join_token_file: Option<PathBuf>,
+    /// How labd is reached without joining it [default: the file that KUBECONFIG names, or ~/.kube/config]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// Where leases, logs and the last known objects are kept [default: /var/lib/lab-bastion for root]
@@ -46,6 +55,9 @@ pub struct Flags {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct File {
     name: Option<String>,
+    server: Option<String>,
+    ca_hash: Option<String>,
+    join_token_file: Option<PathBuf>,
     kubeconfig: Option<PathBuf>,
     data_dir: Option<PathBuf>,
     files: Option<PathBuf>,
@@ -77,8 +89,8 @@ pub enum LogFormat {
 pub struct Settings {
     /// The name of its Bastion object.
     pub name: String,
-    /// How labd is reached; where kubectl looks without it.
-    pub kubeconfig: Option<PathBuf>,
+    /// How labd is reached.
+    pub labd: Labd,
     /// Where everything is kept.
     pub data_dir: PathBuf,
     /// The folder with the files it serves.
@@ -93,6 +105,40 @@ pub struct Settings {
     pub log_format: LogFormat,
 }
 
+/// How labd is reached.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Labd {
+    /// By an identity of the bastion's own, which a join token gives it once.
+    Joined {
+        /// The server's URL.
+        server: String,
+        /// The hash of its authority's key.
+        ca_hash: String,
+        /// The file with the token, `-` for standard input.
+        token_file: Option<PathBuf>,
+    },
+    /// By a kubeconfig; where it is not named, by the identity of before, or else where kubectl looks.
+    Kubeconfig(Option<PathBuf>),
+}
+
+impl Labd {
+    fn resolve(flags: &Flags, file: &File) -> anyhow::Result<Self> {
+        if let Some(kubeconfig) = &flags.kubeconfig {
+            return Ok(Self::Kubeconfig(Some(kubeconfig.clone())));
+        }
+        let server = flags.server.clone().or(file.server.clone());
+        let Some(server) = server else { return Ok(Self::Kubeconfig(file.kubeconfig.clone())) };
+        if file.kubeconfig.is_some() && flags.server.is_none() {
+            bail!("server and kubeconfig are both configured; take one of them out");
+        }
+        let ca_hash = flags.ca_hash.clone().or(file.ca_hash.clone());
+        let ca_hash =
+            ca_hash.context("ca-hash is not configured, by which the labd at server is recognised")?;
+        let token_file = flags.join_token_file.clone().or(file.join_token_file.clone());
+        Ok(Self::Joined { server, ca_hash, token_file })
+    }
+}
+
 impl Settings {
     /// Reads the file, if one is named, and puts the flags over it.
     pub fn load(flags: Flags) -> anyhow::Result<Self> {
@@ -104,6 +150,7 @@ impl Settings {
     }
 
     fn resolve(flags: Flags, file: File) -> anyhow::Result<Self> {
+        let labd = Labd::resolve(&flags, &file)?;
         let data_dir = match flags.data_dir.or(file.data_dir) {
             Some(directory) => directory,
             None => default_data_dir(rustix::process::geteuid().is_root())?,
@@ -120,7 +167,7 @@ impl Settings {
         }
         Ok(Self {
             name,
-            kubeconfig: flags.kubeconfig.or(file.kubeconfig),
+            labd,
             files: flags.files.or(file.files).unwrap_or_else(|| data_dir.join("files")),
             data_dir,
             http_port: flags.http_port.or(file.http_port).unwrap_or(80),
@@ -169,7 +216,7 @@ mod tests {
         let flags = Flags { name: Some("b".into()), files: Some("/srv".into()), ..Flags::default() };
         let expected = Settings {
             name: "b".into(),
-            kubeconfig: None,
+            labd: Labd::Kubeconfig(None),
             data_dir: "/a".into(),
             files: "/srv".into(),
             http_port: 8080,
@@ -206,5 +253,37 @@ mod tests {
             "\"A B\" is no name for a Bastion object",
         );
         check(Flags { log: Some("lab=loud".into()), ..Flags::default() }, "\"lab=loud\" is no log level");
+    }
+
+    #[test]
+    fn labd_is_reached_in_one_way() {
+        let check = |flags: &[&str], file: &str, expected: Result<Labd, &str>| {
+            use clap::{Args, FromArgMatches};
+            let command = Flags::augment_args(clap::Command::new("bastion").no_binary_name(true));
+            let flags = Flags::from_arg_matches(&command.get_matches_from(flags)).unwrap();
+            let found = Labd::resolve(&flags, &toml::from_str(file).unwrap());
+            assert_eq!(found.map_err(|error| error.to_string()), expected.map_err(Into::into), "{file}");
+        };
+        let joined = |server: &str, token_file: Option<&str>| {
+            let token_file = token_file.map(Into::into);
+            Ok(Labd::Joined { server: server.into(), ca_hash: "sha256:0".into(), token_file })
+        };
+        let whole = "server = \"https://a\"\nca-hash = \"sha256:0\"\njoin-token-file = \"/t\"\n";
+        check(&[], "", Ok(Labd::Kubeconfig(None)));
+        check(&[], "kubeconfig = \"/k\"", Ok(Labd::Kubeconfig(Some("/k".into()))));
+        check(&[], whole, joined("https://a", Some("/t")));
+        check(&["--kubeconfig", "/k"], whole, Ok(Labd::Kubeconfig(Some("/k".into()))));
+        check(
+            &["--server", "https://b", "--ca-hash", "sha256:0"],
+            "kubeconfig = \"/k\"",
+            joined("https://b", None),
+        );
+        check(
+            &[],
+            "server = \"https://a\"",
+            Err("ca-hash is not configured, by which the labd at server is recognised"),
+        );
+        let both = format!("{whole}kubeconfig = \"/k\"");
+        check(&[], &both, Err("server and kubeconfig are both configured; take one of them out"));
     }
 }

@@ -1,6 +1,7 @@
 //! A site's boot server on its own, joined to a labd elsewhere.
 
 mod config;
+mod labd;
 mod serve;
 mod status;
 
@@ -13,11 +14,15 @@ const USAGE: u8 = 2;
 
 const EXAMPLES: &str = "\
 Examples:
+  bastion --server https://labd.example:6443 --ca-hash sha256:… --join-token-file token
   bastion --kubeconfig bastion.kubeconfig
   bastion --config /etc/lab/bastion.toml
 
 It serves an interface only where a Network object says so: one of its site in which this machine has an address, and
 whose DHCP is not `off`; or those that its Bastion object names. Without labd it goes on with what it knew.
+
+It joins once: its key and certificate lie in identity.kubeconfig of its data directory from then on, and are renewed in
+time. The token can be taken away then.
 
 Flags win over the file named by --config, and that over the defaults.
 

@@ -1,11 +1,11 @@
 //! Runs the boot server until it is told to stop, and ends in order.
 
 use crate::config::{LogFormat, Settings};
+use crate::labd;
 use crate::status::Status;
 use anyhow::Context;
 use lab_boot_site::{Options, Ports, SiteFigures, System};
-use lab_client::{Client, Kubeconfig, config::Overrides};
-use std::{fs, io::IsTerminal, path::PathBuf, sync::Arc};
+use std::{fs, io::IsTerminal, sync::Arc};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -27,14 +27,18 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let _lock = lock(&settings)?;
     fs::create_dir_all(&settings.files)
         .with_context(|| format!("cannot make {}", settings.files.display()))?;
-    let client = client(&settings)?;
+    let mut stop = std::pin::pin!(stop_signal()?);
+    // Until labd can be reached for the first time there is nothing to go on with.
+    let client = tokio::select! {
+        () = &mut stop => return Ok(()),
+        client = labd::client(&settings) => client?,
+    };
     let listener = TcpListener::bind(settings.status_listen).await.with_context(|| {
         format!(
             "cannot listen at {}; name another address with --status-listen ADDR:PORT",
             settings.status_listen
         )
     })?;
-    let stop = stop_signal()?;
     let options = Options {
         name: settings.name.clone(),
         state: settings.data_dir.clone(),
@@ -51,7 +55,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let status = Status::new(running.health(), figures);
     tracing::info!(bastion = settings.name, labd = client.server(), "started");
     tokio::select! {
-        () = stop => {}
+        () = &mut stop => {}
         ended = status.serve(listener) => ended.context("cannot tell how the bastion is")?,
     }
     tracing::info!("stopping (once more to stop at once)");
@@ -71,26 +75,6 @@ fn lock(settings: &Settings) -> anyhow::Result<fs::File> {
         format!("another bastion is running on {}; stop it, or name another directory", directory.display())
     })?;
     Ok(file)
-}
-
-fn client(settings: &Settings) -> anyhow::Result<Client> {
-    let paths = match &settings.kubeconfig {
-        Some(path) => vec![path.clone()],
-        None => usual_kubeconfigs(),
-    };
-    let connection = Kubeconfig::load(&paths)
-        .and_then(|kubeconfig| kubeconfig.connection(&Overrides::default()))
-        .context("it is not known how labd is reached; name a kubeconfig with --kubeconfig FILE")?;
-    let agent = format!("bastion/{}", env!("CARGO_PKG_VERSION"));
-    Client::connect(&agent, &connection).context("labd cannot be connected to")
-}
-
-/// Where kubectl looks.
-fn usual_kubeconfigs() -> Vec<PathBuf> {
-    if let Some(paths) = std::env::var_os("KUBECONFIG").filter(|paths| !paths.is_empty()) {
-        return std::env::split_paths(&paths).collect();
-    }
-    std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".kube/config")).into_iter().collect()
 }
 
 fn begin_log(settings: &Settings) {

@@ -40,9 +40,9 @@ pub struct Globals {
     /// The name that the server's certificate must be for
     #[arg(long, global = true, value_name = "NAME")]
     pub tls_server_name: Option<String>,
-    /// A bearer token (others on this machine may see it: prefer LAB_TOKEN)
-    #[arg(long, global = true, value_name = "TOKEN", hide_default_value = true)]
-    pub token: Option<String>,
+    /// The file with a bearer token, such as /dev/stdin; as an argument, others on this machine could see it
+    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub token_file: Option<PathBuf>,
     /// The namespace
     #[arg(long, short, global = true, value_name = "NAME", add = crate::complete::namespaces())]
     pub namespace: Option<String>,
@@ -94,6 +94,13 @@ fn variable(name: &'static str) -> Option<Sourced<String>> {
 
 fn choose(flag: Option<&String>, name: &'static str, other: &'static str) -> Option<Sourced<String>> {
     flag.map(|value| Sourced::new(value.clone(), Source::Flag(name))).or_else(|| variable(other))
+}
+
+/// The bearer token: the one in a file, or that of the environment.
+pub fn token(globals: &Globals) -> Option<Sourced<Material>> {
+    let from_file = |path: &PathBuf| Sourced::new(Material::File(path.clone()), Source::Flag("--token-file"));
+    let inline = |v: Sourced<String>| Sourced::new(Material::Inline(v.value.into_bytes()), v.source);
+    globals.token_file.as_ref().map(from_file).or_else(|| variable("LAB_TOKEN").map(inline))
 }
 
 fn choose_path(flag: Option<&PathBuf>, name: &'static str, other: &'static str) -> Option<Sourced<PathBuf>> {
@@ -155,7 +162,6 @@ pub fn connection(globals: &Globals) -> Outcome<Connection> {
             Some(duration).filter(|d| !d.is_zero())
         }
     };
-    let token = choose(globals.token.as_ref(), "--token", "LAB_TOKEN");
     let overrides = Overrides {
         context: choose(globals.context.as_ref(), "--context", "LAB_CONTEXT"),
         server: choose(globals.server.as_ref(), "--server", "LAB_SERVER"),
@@ -165,7 +171,7 @@ pub fn connection(globals: &Globals) -> Outcome<Connection> {
             "LAB_CERTIFICATE_AUTHORITY",
         ),
         tls_server_name: choose(globals.tls_server_name.as_ref(), "--tls-server-name", "LAB_TLS_SERVER_NAME"),
-        token: token.map(|t| Sourced::new(Material::Inline(t.value.into_bytes()), t.source)),
+        token: token(globals),
         namespace: choose(globals.namespace.as_ref(), "--namespace", "LAB_NAMESPACE"),
         timeout,
     };

@@ -62,6 +62,11 @@ Examples:
 A running labd takes it up within seconds, encrypts every secret anew while it goes on reading, and logs when the older
 keys can go. Backups of before still need them.")]
     RotateKey,
+    /// Replace the administrator's kubeconfig, and revoke every certificate that was given to `admin` before
+    #[command(after_help = "\
+The labd of the data directory has to run. Who uses a copy of the old file is refused at once, also on open connections; the
+new one lies in its place.")]
+    RotateAdmin,
     /// Say which version this is
     Version,
     /// Write the man pages into a folder, for packages

@@ -55,8 +55,9 @@ impl Credentials {
     }
 
     /// What the API signs certificates and service accounts' tokens with.
-    pub fn issuer(&self, layout: &Layout<'_>) -> anyhow::Result<Issuer> {
-        Ok(Issuer::new(self.authority.clone(), ServiceTokens::load_or_create(&layout.pki())?))
+    pub fn issuer(&self, layout: &Layout<'_>, settings: &Settings) -> anyhow::Result<Issuer> {
+        let issuer = Issuer::new(self.authority.clone(), ServiceTokens::load_or_create(&layout.pki())?);
+        Ok(issuer.with_machine_certificates(settings.machine_certificates.unsigned_abs()))
     }
 
     /// The authority's fingerprint.

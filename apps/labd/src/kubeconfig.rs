@@ -13,6 +13,9 @@ use std::{
 /// How long the certificate in it holds. It is renewed when a third of that is left.
 const LIFE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// Who the administrator is.
+pub const ADMIN: &str = "admin";
+
 /// The URL by which this machine reaches a server that listens at `listen`.
 pub fn url(listen: SocketAddr) -> String {
     let mut address = listen;
@@ -31,12 +34,17 @@ pub fn keep(path: &Path, authority: &Authority, server: &str, now: SystemTime) -
     if files::read_private(path)?.is_some() && still_serves(path, authority, server, now) {
         return Ok(false);
     }
-    let admin = Identity::new("admin", ["system:masters"]);
-    let issued = authority.issue_client(&admin, Lifetime::starting(now, LIFE))?;
+    let issued = issue(authority, now)?;
     let text = render(authority, server, &issued);
     files::write(path, text.as_bytes(), files::PRIVATE)
         .context("cannot keep the administrator's kubeconfig")?;
     Ok(true)
+}
+
+/// A certificate for the administrator, given out at `now`.
+pub fn issue(authority: &Authority, now: SystemTime) -> anyhow::Result<Issued> {
+    let admin = Identity::new(ADMIN, ["system:masters"]);
+    Ok(authority.issue_client(&admin, Lifetime::starting(now, LIFE))?)
 }
 
 fn still_serves(path: &Path, authority: &Authority, server: &str, now: SystemTime) -> bool {
@@ -51,7 +59,8 @@ fn still_serves(path: &Path, authority: &Authority, server: &str, now: SystemTim
         && lifetime.is_ok_and(|lifetime| !lifetime.renewal_due(now))
 }
 
-fn render(authority: &Authority, server: &str, issued: &Issued) -> String {
+/// The file's text.
+pub fn render(authority: &Authority, server: &str, issued: &Issued) -> String {
     let encode = |pem: &str| BASE64_STANDARD.encode(pem);
     format!(
         "\

@@ -13,6 +13,7 @@ mod kubeconfig;
 mod log;
 mod names;
 mod recovery;
+mod rotate_admin;
 mod seed;
 mod serve;
 mod welcome;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Some(Command::Backup { output, kubeconfig }) => backup::backup(&settings, &output, kubeconfig),
         Some(Command::Restore { file, keys_from }) => backup::restore(&settings, &file, keys_from),
         Some(Command::RotateKey) => rotate_key(&settings),
+        Some(Command::RotateAdmin) => rotate_admin::run(&settings),
     };
     outcome.map_or_else(|error| complain(&error, 1), |()| ExitCode::SUCCESS)
 }

@@ -58,9 +58,9 @@ async fn serve(settings: Settings, started: Instant) -> anyhow::Result<()> {
     let address = listener.local_addr().context("cannot read the address listened at")?;
     let credentials = Credentials::open(&layout, &settings, address, SystemTime::now())?;
     let (tls, pin) = (credentials.tls()?, credentials.pin());
-    let issuer = Some(Arc::new(credentials.issuer(&layout)?));
+    let issuer = Some(Arc::new(credentials.issuer(&layout, &settings)?));
 
-    let trail = audit::open(&layout)?;
+    let trail = audit::open(&layout, &settings.audit)?;
     let sealer = open_keys(&layout, &settings)?;
     let store = open_store(&layout, &trail, sealer.clone())?;
     let is_empty = store.revision() == 0;
@@ -89,6 +89,7 @@ async fn serve(settings: Settings, started: Instant) -> anyhow::Result<()> {
     };
     let mut tending = JoinSet::new();
     tending.spawn(tend(credentials));
+    tending.spawn(audit::tend(api.clone(), trail.clone(), settings.audit.clone()));
     tending.spawn(recovery::watch(store.clone(), trail.clone()));
     tending.spawn(keys::follow(sealer, store.clone(), settings.keys.clone()));
 

@@ -1,11 +1,12 @@
-//! What proves who somebody is, and whether it still does: API tokens, service accounts, revoked certificates.
+//! What proves who somebody is, and whether it still does: API tokens, service accounts, revoked certificates, machines that are
+//! known.
 
 use crate::permission::Permission;
 use jiff::Timestamp;
 use lab_object::{Json, Time};
 use serde::Deserialize;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -24,6 +25,11 @@ pub struct Credentials {
     /// By name.
     revocations: BTreeMap<String, Revocation>,
     revoked: Revoked,
+    /// When each Bastion was made, by name.
+    bastions: HashMap<String, Timestamp>,
+    /// UIDs of Servers by name, and all of them.
+    servers: HashMap<String, Arc<str>>,
+    server_uids: HashSet<Arc<str>>,
 }
 
 /// What the revocations come to, in a form in which a question takes two look-ups however many there are.
@@ -81,6 +87,9 @@ pub enum Lapsed {
     /// The certificate was revoked.
     #[error("the certificate was revoked")]
     Revoked,
+    /// The Bastion or Server is gone, or the Bastion is another one of the same name.
+    #[error("the machine that the certificate is of was deleted; it has to join again")]
+    MachineGone,
     /// The service account is gone.
     #[error("the token's service account is gone")]
     AccountGone,
@@ -91,7 +100,9 @@ impl Credentials {
     pub fn concerns(group: &str, resource: &str) -> bool {
         matches!(
             (group, resource),
-            ("iam.lab", "apitokens" | "jointokens" | "certificaterevocations") | ("", "serviceaccounts")
+            ("iam.lab", "apitokens" | "jointokens" | "certificaterevocations")
+                | ("", "serviceaccounts")
+                | ("metal.lab", "bastions" | "servers")
         )
     }
 
@@ -132,7 +143,7 @@ impl Credentials {
             }
             ("", "serviceaccounts") => {
                 let key = (namespace.to_owned(), name.to_owned());
-                let uid = object.and_then(|o| o.pointer("/metadata/uid")?.as_str()).map(ToOwned::to_owned);
+                let uid = object.and_then(uid).map(ToOwned::to_owned);
                 let before = match uid.clone() {
                     Some(uid) => self.accounts.insert(key, uid),
                     None => self.accounts.remove(&key),
@@ -140,8 +151,34 @@ impl Credentials {
                 // A new account changes nothing for who was known before.
                 before.is_some() && before != uid
             }
+            ("metal.lab", "bastions") => {
+                let made = object.and_then(created);
+                let before = match made {
+                    Some(made) => self.bastions.insert(name.into(), made),
+                    None => self.bastions.remove(name),
+                };
+                before.is_some() && before != made
+            }
+            ("metal.lab", "servers") => self.set_server(name, object.and_then(uid)),
             _ => false,
         }
+    }
+
+    fn set_server(&mut self, name: &str, uid: Option<&str>) -> bool {
+        if self.servers.get(name).map(|known| &**known) == uid {
+            return false;
+        }
+        if let Some(uid) = uid {
+            self.server_uids.insert(uid.into());
+        }
+        let before = match uid {
+            Some(uid) => self.servers.insert(name.into(), uid.into()),
+            None => self.servers.remove(name),
+        };
+        if let Some(before) = &before {
+            self.server_uids.remove(before);
+        }
+        before.is_some()
     }
 
     fn set_token(&mut self, name: &str, token: Option<Token>) -> bool {
@@ -197,7 +234,20 @@ impl Credentials {
         if now > shown.expires {
             return Err(Lapsed::Expired);
         }
-        if self.revoked.means(user, shown) { Err(Lapsed::Revoked) } else { Ok(()) }
+        if self.revoked.means(user, shown) {
+            return Err(Lapsed::Revoked);
+        }
+        if self.is_of_nobody(user, shown) { Err(Lapsed::MachineGone) } else { Ok(()) }
+    }
+
+    /// Whether a certificate is of a machine that is no more. A Bastion is known by its name: what was given out before it was
+    /// made was for another one.
+    fn is_of_nobody(&self, user: &str, shown: &Certificate) -> bool {
+        match user.split_once(':') {
+            Some(("bastion", name)) => self.bastions.get(name).is_none_or(|made| shown.issued < *made),
+            Some(("server", uid)) => !self.server_uids.contains(uid),
+            _ => false,
+        }
     }
 
     /// Whether there is still the service account of a UID.
@@ -208,6 +258,16 @@ impl Credentials {
         let known = self.accounts.get(&(namespace.to_owned(), name.to_owned()));
         if known.is_some_and(|known| known == uid) { Ok(()) } else { Err(Lapsed::AccountGone) }
     }
+}
+
+/// When an object was made.
+fn created(object: &Json) -> Option<Timestamp> {
+    let at = object.pointer("/metadata/creationTimestamp")?;
+    Time::deserialize(at).ok().map(|time| time.0)
+}
+
+fn uid(object: &Json) -> Option<&str> {
+    object.pointer("/metadata/uid")?.as_str()
 }
 
 #[derive(Deserialize)]
@@ -227,7 +287,7 @@ impl Token {
         let read = || spec.permissions.iter().filter_map(|text| text.parse().ok()).collect();
         Some(Self {
             name: name.into(),
-            uid: object.pointer("/metadata/uid").and_then(Json::as_str).unwrap_or_default().into(),
+            uid: uid(object).unwrap_or_default().into(),
             permissions: (!spec.permissions.is_empty()).then(read),
             user: spec.user,
             expires: spec.expires.map(|time| time.0),
@@ -247,14 +307,8 @@ struct RevocationSpec {
 impl Revocation {
     fn read(object: &Json) -> Option<Self> {
         let spec = RevocationSpec::deserialize(object.get("spec")?).ok()?;
-        let created = || {
-            object
-                .pointer("/metadata/creationTimestamp")
-                .and_then(|at| Time::deserialize(at).ok())
-                .map(|t| t.0)
-        };
         Some(Self {
-            issued_until: spec.issued_until.map(|time| time.0).or_else(created),
+            issued_until: spec.issued_until.map(|time| time.0).or_else(|| created(object)),
             serial_number: spec.serial_number.map(|serial| serial.trim_start_matches('0').to_owned()),
             user: spec.user,
         })
@@ -346,6 +400,47 @@ mod tests {
     }
 
     #[test]
+    fn machines() {
+        let mut known = Credentials::default();
+        let set = |known: &mut Credentials, resource: &str, name: &str, uid: &str, made: &str| {
+            let object = json!({"metadata": {"uid": uid, "creationTimestamp": at(made).to_string()}});
+            known.set("metal.lab", resource, "", name, Some(&object).filter(|_| !uid.is_empty()))
+        };
+        #[track_caller]
+        fn check(known: &Credentials, user: &str, issued: &str, holds: bool) {
+            let shown = Certificate { serial_number: "1".into(), issued: at(issued), expires: at("18:00") };
+            let expected = if holds { Ok(()) } else { Err(Lapsed::MachineGone) };
+            assert_eq!(known.certificate_holds(user, &shown, at("13:00")), expected, "{user}");
+        }
+        check(&known, "bastion:b", "12:00", false);
+        check(&known, "server:u1", "12:00", false);
+        check(&known, "bastion", "12:00", true);
+        check(&known, "operator-1", "12:00", true);
+        assert!(!set(&mut known, "bastions", "b", "u", "11:00"), "who is new was not known before");
+        assert!(!set(&mut known, "servers", "s", "u1", "11:00"));
+        assert!(!set(&mut known, "servers", "s", "u1", "11:00"));
+        check(&known, "bastion:b", "11:00", true);
+        check(&known, "bastion:b", "10:59", false);
+        check(&known, "server:u1", "12:00", true);
+        check(&known, "server:s", "12:00", false);
+        // Deleted; made anew under the same name.
+        assert!(
+            set(&mut known, "bastions", "b", "", "11:00") && set(&mut known, "servers", "s", "", "11:00")
+        );
+        check(&known, "bastion:b", "12:00", false);
+        check(&known, "server:u1", "12:00", false);
+        set(&mut known, "bastions", "b", "u", "12:30");
+        set(&mut known, "servers", "s", "u2", "12:30");
+        check(&known, "bastion:b", "12:00", false);
+        check(&known, "bastion:b", "12:30", true);
+        check(&known, "server:u1", "12:00", false);
+        check(&known, "server:u2", "12:00", true);
+        assert!(set(&mut known, "servers", "s", "u3", "12:40"), "one that takes the place of another");
+        check(&known, "server:u2", "12:00", false);
+        check(&known, "server:u3", "12:00", true);
+    }
+
+    #[test]
     fn revocations() {
         let check = |spec: Json,
                      user: &str,
@@ -353,6 +448,10 @@ mod tests {
                      issued: &str,
                      expected: Result<(), Lapsed>| {
             let mut known = Credentials::default();
+            let bastion = json!({"metadata": {"creationTimestamp": "2026-11-21T10:00:00Z"}});
+            for name in ["x", "xy"] {
+                known.set("metal.lab", "bastions", "", name, Some(&bastion));
+            }
             let object = json!({"metadata": {"creationTimestamp": "2026-11-21T12:00:00Z"}, "spec": spec});
             assert!(known.set("iam.lab", "certificaterevocations", "", "r", Some(&object)));
             let shown =

@@ -54,6 +54,12 @@ impl Guesses {
         Ok(())
     }
 
+    /// Until when a name is refused, where it has come to that.
+    pub fn refused_until(&self, name: &str, now: Timestamp) -> Option<Timestamp> {
+        let count = self.counts.get(name)?;
+        (count.failures >= self.limit.failures && count.until > now).then_some(count.until)
+    }
+
     /// Takes an attempt back that was none: it did not come to a guess.
     pub fn take_back(&mut self, name: &str) {
         if let Some(count) = self.counts.get_mut(name) {
@@ -94,6 +100,8 @@ mod tests {
             assert_eq!(guesses.attempt("a", at(second)), Ok(()));
         }
         assert_eq!(guesses.attempt("a", at(3)), Err(at(60)));
+        let refused = |name: &str, second: i64| guesses.refused_until(name, at(second));
+        assert_eq!((refused("a", 3), refused("a", 60), refused("b", 3)), (Some(at(60)), None, None));
         assert_eq!(guesses.attempt("b", at(3)), Ok(()), "others are not concerned");
         assert_eq!(guesses.attempt("a", at(59)), Err(at(60)), "trying on makes it no longer");
         assert_eq!(guesses.attempt("a", at(60)), Ok(()));

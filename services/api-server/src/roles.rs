@@ -208,11 +208,22 @@ fn concerned(key: &str) -> Option<Key<'_>> {
     Key::parse(key).filter(|key| key.tenant == DEFAULT_TENANT && concerns(key.group, key.resource))
 }
 
-/// The object, where something in it may count. Servers change often and are large; one without credentials of a BMC need
-/// not be read.
+/// What of an object may count. Servers change often and are large; of one without credentials of a BMC only who it is is
+/// read.
 fn object(key: &Key<'_>, value: &[u8]) -> Option<Json> {
-    let counts = key.resource != "servers" || value.windows(13).any(|part| part == b"\"credentials\"");
-    if counts { serde_json::from_slice(value).ok() } else { None }
+    #[derive(serde::Deserialize)]
+    struct Server {
+        metadata: Metadata,
+    }
+    #[derive(serde::Deserialize)]
+    struct Metadata {
+        uid: String,
+    }
+    if key.resource != "servers" || value.windows(13).any(|part| part == b"\"credentials\"") {
+        return serde_json::from_slice(value).ok();
+    }
+    let Server { metadata: Metadata { uid } } = serde_json::from_slice(value).ok()?;
+    Some(serde_json::json!({"metadata": {"uid": uid}}))
 }
 
 fn concerns(group: &str, resource: &str) -> bool {

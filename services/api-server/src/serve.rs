@@ -21,7 +21,10 @@ use std::{
     future::Future,
     io,
     net::SocketAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 use tokio::{
@@ -34,7 +37,8 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 const MAX_CONNECTIONS: usize = 20_000;
 /// Longest time for a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Longest time for the head of a request, also the longest idle time of an HTTP/1.1 connection.
+/// Longest time for the head of a request, also the longest idle time of an HTTP/1.1 connection, and until the first request of
+/// any.
 const HEAD: Duration = Duration::from_secs(90);
 /// Most bytes of a request's head.
 const MAX_HEAD: usize = 64 * 1024;
@@ -141,16 +145,31 @@ impl Connections {
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             let builder = (*builder).clone();
             let builder = if http2 { builder.http2_only() } else { builder.http1_only() };
+            let asked = Arc::new(AtomicBool::new(false));
+            let noted = asked.clone();
             let service = service_fn(move |mut request: Request<Incoming>| {
+                noted.store(true, Ordering::Relaxed);
                 request.extensions_mut().insert(lenient.clone());
                 answer(server.clone(), caller.clone(), request)
             });
             let connection =
                 builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-            if let Err(error) = watcher.watch(connection).await {
-                tracing::debug!(%peer, error, "a connection broke");
+            tokio::select! {
+                ended = watcher.watch(connection) => if let Err(error) = ended {
+                    tracing::debug!(%peer, error, "a connection broke");
+                },
+                () = silence(&asked) => tracing::debug!(%peer, "a connection on which nothing was asked is ended"),
             }
         });
+    }
+}
+
+/// Ready when nothing was asked for too long at the beginning: with HTTP/2 nothing else ends a connection whose peer keeps the
+/// place and says nothing.
+async fn silence(asked: &AtomicBool) {
+    tokio::time::sleep(HEAD).await;
+    if asked.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
     }
 }
 

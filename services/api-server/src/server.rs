@@ -109,7 +109,7 @@ pub struct ApiServer {
     pub(crate) guard: Guard,
     pub(crate) sightings: Arc<Sightings>,
     pub(crate) agents: Arc<Agents>,
-    /// The server itself, for what goes on after a request.
+    /// The server itself, for what goes on after an answer.
     pub(crate) me: Weak<Self>,
     /// Logins and enrolments at once.
     pub(crate) exchanges: Semaphore,

@@ -295,6 +295,9 @@ impl Folder for Failing {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.0.rename(from, to)
     }
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.0.remove(name)
+    }
 }
 
 impl Sheet for FailingSheet {

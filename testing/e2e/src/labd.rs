@@ -23,17 +23,27 @@ pub struct Labd {
 impl Labd {
     /// Starts labd with its data in `directory` and waits until it is ready.
     pub fn start(directory: &Path) -> anyhow::Result<Self> {
-        Self::start_at(directory, free_address()?)
+        Self::start_with(directory, &[])
+    }
+
+    /// The same with further arguments.
+    pub fn start_with(directory: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
+        Self::begin(directory, free_address()?, arguments)
     }
 
     /// The same at a given address.
     pub fn start_at(directory: &Path, address: SocketAddr) -> anyhow::Result<Self> {
+        Self::begin(directory, address, &[])
+    }
+
+    fn begin(directory: &Path, address: SocketAddr, arguments: &[&str]) -> anyhow::Result<Self> {
         fs::create_dir_all(directory).with_context(|| format!("creating {}", directory.display()))?;
         let log = directory.join("log");
         let output = File::options().create(true).append(true).open(&log).context("opening labd's log")?;
         let child = Command::new(crate::program("labd")?)
             .args(["--listen", &address.to_string(), "--data-dir"])
             .arg(directory.join("data"))
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(output.try_clone().context("sharing labd's log")?)
             .stderr(output)
@@ -62,6 +72,13 @@ impl Labd {
     /// What it logged.
     pub fn log(&self) -> String {
         fs::read_to_string(self.directory.join("log")).unwrap_or_default()
+    }
+
+    /// The hash of its authority, as it printed it at its first start.
+    pub fn fingerprint(&self) -> anyhow::Result<String> {
+        let log = self.log();
+        let found = log.split_once("fingerprint: ").and_then(|(_, rest)| rest.lines().next());
+        found.map(ToOwned::to_owned).context("labd printed no fingerprint")
     }
 
     /// Kills it with SIGKILL, as a power cut would.

@@ -3,6 +3,7 @@
 //! A scenario is a session as a person would have it in a shell: commands and what they print, in a text file. It
 //! runs against a labd of its own.
 
+pub mod kubectl;
 pub mod labctl;
 pub mod labd;
 pub mod session;

@@ -4,22 +4,21 @@
 //! that `LAB_KUBECTL_DIR` names.
 
 use anyhow::Context;
-use lab_e2e::{labd::Labd, session};
+use lab_e2e::{kubectl, labd::Labd, session};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::{
-    collections::BTreeMap,
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 fn main() {
     let arguments = Arguments::from_args();
-    let clients = clients();
+    let clients = kubectl::clients();
     if clients.is_empty() {
         eprintln!(
-            "kubectl: not found on the PATH, in {SDK} or in LAB_KUBECTL_DIR: its scenarios are skipped"
+            "kubectl: not found on the PATH, in {} or in LAB_KUBECTL_DIR: its scenarios are skipped",
+            kubectl::SDK
         );
     }
     let mut trials = Vec::new();
@@ -37,8 +36,6 @@ fn main() {
     libtest_mimic::run(&arguments, trials).exit();
 }
 
-const SDK: &str = "/usr/lib/google-cloud-sdk/bin";
-
 fn scenarios() -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/kubectl");
     let entries = fs::read_dir(&directory).expect("the scenarios are part of the repository");
@@ -50,34 +47,6 @@ fn scenarios() -> Vec<PathBuf> {
 
 fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// One program per version.
-fn clients() -> BTreeMap<session::Version, PathBuf> {
-    let directories = [Some(PathBuf::from(SDK)), std::env::var_os("LAB_KUBECTL_DIR").map(PathBuf::from)];
-    let entries = directories.into_iter().flatten().filter_map(|d| fs::read_dir(d).ok()).flatten().flatten();
-    let named = entries
-        .map(|e| e.path())
-        .filter(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("kubectl.")));
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let on_path = std::env::split_paths(&path).map(|d| d.join("kubectl")).find(|p| p.is_file());
-    named.chain(on_path).filter_map(|p| Some((version_of(&p)?, p))).fold(
-        BTreeMap::new(),
-        |mut all, (v, p)| {
-            all.entry(v).or_insert(p);
-            all
-        },
-    )
-}
-
-fn version_of(program: &Path) -> Option<session::Version> {
-    let output = Command::new(program).args(["version", "--client", "--output=json"]).output().ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let version = text.split_once("\"gitVersion\": \"v").and_then(|(_, after)| session::version(after).ok());
-    if version.is_none() {
-        eprintln!("{}: skipped, as it does not say its version: {text}", program.display());
-    }
-    version
 }
 
 /// Plays a scenario from a directory of its own, where `kubectl` is the version in question.

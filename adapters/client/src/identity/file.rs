@@ -16,6 +16,7 @@ use std::{
 use tempfile::NamedTempFile;
 
 /// What is kept. Secret.
+#[derive(Clone)]
 pub(super) struct Kept {
     pub identity: String,
     pub server: String,
@@ -23,9 +24,9 @@ pub(super) struct Kept {
     pub expires: Time,
     /// Digest of the token that it was got by.
     pub token: Option<String>,
-    certificate: String,
-    key: String,
-    authority: String,
+    pub certificate: String,
+    pub key: String,
+    pub authority: String,
 }
 
 /// What a kubeconfig has no field for, as an extension of its user.

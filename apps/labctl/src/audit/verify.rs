@@ -7,7 +7,17 @@ use crate::{
     session::Session,
 };
 use lab_audit::{Digest, Report, Verifier};
-use std::{fs::File, io::BufReader, path::PathBuf};
+use serde::Deserialize;
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Read},
+    path::PathBuf,
+};
+
+/// Most bytes of a line that is looked at; no line of a trail is as long.
+const MAX_LINE: u64 = 64 << 10;
+/// What stands in an entry about entries that were removed.
+const PRUNE: &[u8] = b"\"prune\"";
 
 /// Check that nothing in the audit trail was changed, inserted or removed
 #[derive(Debug, clap::Args)]
@@ -43,20 +53,25 @@ pub fn file(args: &Args) -> Outcome {
     let failed = |error: std::io::Error| {
         Failure::new(Exit::Failed, format!("{} cannot be read: {error}", path.display()))
     };
-    let file = File::open(path).map_err(failed)?;
-    let report = Verifier::new(args.expect).read(BufReader::new(file)).map_err(failed)?;
-    tell(&report, args.expect)
+    let mut file = BufReader::new(File::open(path).map_err(failed)?);
+    let mut check = Check::new(args.expect);
+    let mut line = Vec::new();
+    while file.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).map_err(failed)? > 0 {
+        check.line(&line);
+        line.clear();
+    }
+    check.tell(args.expect)
 }
 
 /// Checks the server's trail as it comes.
 pub async fn server(args: &Args, session: &Session) -> Outcome {
-    let mut verifier = Verifier::new(args.expect);
+    let mut check = Check::new(args.expect);
     let mut line = Vec::new();
     copy(session, |bytes| {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             line.extend_from_slice(piece);
             if piece.ends_with(b"\n") {
-                verifier.line(&line);
+                check.line(&line);
                 line.clear();
             }
         }
@@ -64,9 +79,60 @@ pub async fn server(args: &Args, session: &Session) -> Outcome {
     })
     .await?;
     if !line.is_empty() {
-        verifier.line(&line);
+        check.line(&line);
     }
-    tell(&verifier.finish(), args.expect)
+    check.tell(args.expect)
+}
+
+/// The check of a trail, and whether the trail itself says why its beginning is not there.
+struct Check {
+    verifier: Verifier,
+    /// The number of the entry that says that those before the first were removed.
+    removal: Option<u64>,
+}
+
+/// An entry, as far as it matters here.
+#[derive(Deserialize)]
+struct Entry {
+    sequence: Option<u64>,
+    verb: Option<String>,
+    #[serde(default)]
+    note: String,
+}
+
+impl Check {
+    fn new(expected: Option<Digest>) -> Self {
+        Self { verifier: Verifier::new(expected), removal: None }
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        self.verifier.line(line);
+        // Only what may be one is read.
+        if !line.windows(PRUNE.len()).any(|part| part == PRUNE) {
+            return;
+        }
+        let (Some(follows), Ok(entry)) = (self.verifier.follows(), serde_json::from_slice::<Entry>(line))
+        else {
+            return;
+        };
+        let said = entry.verb.as_deref() == Some("prune") && entry.note.ends_with(&follows.to_string());
+        self.removal = entry.sequence.filter(|_| said).or(self.removal);
+    }
+
+    fn tell(self, expected: Option<Digest>) -> Outcome {
+        let report = self.verifier.finish();
+        if let Some(first) = report.first.filter(|first| *first > 1) {
+            output::note(&match self.removal {
+                Some(entry) => {
+                    format!("it begins with entry {first}: those before were removed, as entry {entry} says")
+                }
+                None => {
+                    format!("it begins with entry {first}, and no entry says that those before were removed")
+                }
+            });
+        }
+        tell(&report, expected)
+    }
 }
 
 fn tell(report: &Report, expected: Option<Digest>) -> Outcome {

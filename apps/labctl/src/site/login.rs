@@ -120,14 +120,16 @@ fn trust(args: &Args, globals: &Globals, connection: &mut Connection) -> Outcome
 /// Shows a token or certificate that we have; the entry of the kubeconfig that says so.
 fn show(args: &Args, globals: &Globals, connection: &mut Connection) -> Outcome<Json> {
     let credentials = &mut connection.credentials;
-    if let Some(token) = globals.token.clone().or_else(|| variable("LAB_TOKEN")) {
-        let material = Material::Inline(token.clone().into_bytes());
-        credentials.token = Some(Sourced::new(material, Source::Flag("--token")));
-        return Ok(json!({"token": token}));
+    if let Some(token) = settings::token(globals) {
+        // Read once: it may come from standard input.
+        let text = token.read_text()?;
+        let material = Material::Inline(text.clone().into_bytes());
+        credentials.token = Some(Sourced::new(material, token.source));
+        return Ok(json!({"token": text}));
     }
     let (Some(certificate), Some(key)) = (&args.client_certificate, &args.client_key) else {
         return Err(Failure::usage("who logs in?").with_hint(
-            "--user NAME with a password or --ssh-key, a token in LAB_TOKEN, or --client-certificate and --client-key",
+            "--user NAME with a password or --ssh-key, a token in LAB_TOKEN or --token-file, or --client-certificate and --client-key",
         ));
     };
     credentials.client_certificate = from_file("--client-certificate", certificate);

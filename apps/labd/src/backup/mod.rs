@@ -123,6 +123,7 @@ async fn copy_from_api(kubeconfig: &Path, out: &mut File) -> anyhow::Result<()> 
     Ok(())
 }
 
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+/// What a command that asks labd runs on.
+pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")
 }

@@ -1,6 +1,7 @@
 //! The configuration file: its fields, and errors that say where.
 
 use super::Level;
+use lab_kinds::metal::size::Size;
 use serde::Deserialize;
 use std::{fmt, net::SocketAddr, path::PathBuf};
 
@@ -20,8 +21,32 @@ pub struct File {
     pub log: Log,
     /// How long events are kept.
     pub events: Events,
+    /// What certificates hold.
+    pub identity: Identity,
+    /// How much of the audit trail is kept.
+    pub audit: Audit,
     /// The boot server in this process.
     pub bastion: Bastion,
+}
+
+/// The table `[identity]`.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Identity {
+    /// How long certificates of bastions and agents hold, such as `30d`.
+    pub machine_certificates: Option<super::Span>,
+}
+
+/// The table `[audit]`.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Audit {
+    /// Bytes after which the next segment is begun, such as `32Mi`.
+    pub segment_size: Option<Size>,
+    /// How long segments are kept after they were last written to, such as `365d`; or `for-ever`.
+    pub keep: Option<super::Keep>,
+    /// How many bytes all segments may have, such as `8Gi`.
+    pub keep_size: Option<Size>,
 }
 
 /// The table `[bastion]`.
@@ -171,7 +196,7 @@ mod tests {
         );
         check(
             "banana = 1",
-            "line 1, column 1: banana: there is no such field; there are: data-dir, keys, listen, names, log, events, bastion",
+            "line 1, column 1: banana: there is no such field; there are: data-dir, keys, listen, names, log, events, identity, audit, bastion",
         );
         check("listen = 5", "line 1, column 10: listen: invalid type: integer `5`, expected socket address");
         check("listen = \"x\"", "line 1, column 10: listen: invalid socket address syntax");
@@ -189,6 +214,15 @@ mod tests {
             "line 2, column 8: events.keep: `soon` is no length of time; write it as in `90m`, `1h` or `2d`",
         );
         check("events.keep = \"-1h\"", "line 1, column 15: events.keep: `-1h` is not above zero");
+        check(
+            "audit.keep = \"always\"",
+            "line 1, column 14: audit.keep: `always` is no length of time; write it as in `90m`, `1h` or `2d`, or write `for-ever`",
+        );
+        check(
+            "audit.keep-size = \"8 GB\"",
+            "line 1, column 19: audit.keep-size: \"8 GB\" is not a size: a whole number followed by Ki, Mi, Gi or Ti \
+             (or k, M, G, T), such as \"33Gi\"",
+        );
         check("listen = ", "line 1, column 10: string values must be quoted, expected literal string");
     }
 

@@ -20,6 +20,10 @@ const PORT: u16 = 6443;
 const HTTP_PORT: u16 = 80;
 /// How long an event is kept after it was last seen: Kubernetes' own default.
 const EVENTS: SignedDuration = SignedDuration::from_hours(1);
+/// How long the audit trail is kept.
+const AUDIT: SignedDuration = SignedDuration::from_hours(365 * 24);
+/// How long certificates of bastions and agents hold.
+const MACHINES: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Flags that set what the file may set as well; they win.
 #[derive(Debug, Default, clap::Args)]
@@ -68,8 +72,33 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// How long an event is kept after it was last seen.
     pub keep_events: SignedDuration,
+    /// How long certificates of bastions and agents hold.
+    pub machine_certificates: SignedDuration,
+    /// How much of the audit trail is kept.
+    pub audit: Audit,
     /// The boot server in this process, where there is to be one.
     pub bastion: Option<Bastion>,
+}
+
+/// How much of the audit trail is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Audit {
+    /// Bytes after which the next segment is begun.
+    pub segment_bytes: u64,
+    /// How long segments are kept after they were last written to; `None` for ever.
+    pub keep: Option<SignedDuration>,
+    /// How many bytes all segments may have.
+    pub keep_bytes: u64,
+}
+
+impl Audit {
+    fn resolve(file: file::Audit) -> Self {
+        Self {
+            segment_bytes: file.segment_size.map_or(32 << 20, |size| size.bytes),
+            keep: file.keep.map_or(Some(AUDIT), |keep| keep.0),
+            keep_bytes: file.keep_size.map_or(8 << 30, |size| size.bytes),
+        }
+    }
 }
 
 /// What the boot server was told. It serves nothing before a Network object says so.
@@ -126,6 +155,8 @@ impl Settings {
             log_level: flags.log.or(file.log.level).unwrap_or_default(),
             log_format: flags.log_format.or(file.log.format).unwrap_or_default(),
             keep_events: file.events.keep.map_or(EVENTS, |span| span.0),
+            machine_certificates: file.identity.machine_certificates.map_or(MACHINES, |span| span.0),
+            audit: Audit::resolve(file.audit),
             bastion: Bastion::resolve(flags.no_bastion, file.bastion),
         })
     }
@@ -217,6 +248,23 @@ impl TryFrom<String> for Span {
     }
 }
 
+/// How long something is kept: a length of time, or `for-ever`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Keep(Option<SignedDuration>);
+
+impl TryFrom<String> for Keep {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text == "for-ever" {
+            return Ok(Self(None));
+        }
+        let span = Span::try_from(text).map_err(|why| format!("{why}, or write `for-ever`"))?;
+        Ok(Self(Some(span.0)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,7 +274,8 @@ mod tests {
         let file = || {
             File::parse(
                 "data-dir = \"/a\"\nlisten = \"127.0.0.1:1\"\nnames = [\"x\"]\n[log]\nlevel = \"warn\"\n\
-                 [bastion]\nname = \"home-1\"\nhttp-port = 8080\n",
+                 [bastion]\nname = \"home-1\"\nhttp-port = 8080\n[identity]\nmachine-certificates = \"2d\"\n\
+                 [audit]\nkeep = \"for-ever\"\nkeep-size = \"1Gi\"\n",
             )
             .unwrap()
         };
@@ -241,6 +290,8 @@ mod tests {
                 log_level: Level("warn".into()),
                 log_format: LogFormat::Text,
                 keep_events: EVENTS,
+                machine_certificates: SignedDuration::from_hours(48),
+                audit: Audit { segment_bytes: 32 << 20, keep: None, keep_bytes: 1 << 30 },
                 bastion: Some(Bastion { name: Some("home-1".into()), http_port: 8080, files: None }),
             }
         );
@@ -265,6 +316,8 @@ mod tests {
                 log_level: Level("debug".into()),
                 log_format: LogFormat::Json,
                 keep_events: EVENTS,
+                machine_certificates: SignedDuration::from_hours(48),
+                audit: Audit { segment_bytes: 32 << 20, keep: None, keep_bytes: 1 << 30 },
                 bastion: None,
             }
         );

@@ -6,3 +6,4 @@ mod controllers;
 mod daemon;
 mod secrets;
 mod start;
+mod trail;

@@ -22,10 +22,7 @@ use lab_object::{FieldError, Json, Reason, Status, Time};
 use lab_pki::{Identity, SigningRequest};
 use serde::Deserialize;
 use serde_json::json;
-use std::time::Duration;
 
-/// How long certificates of machines hold. They are renewed when a third of it is left.
-const LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How often a use of a token is counted again because others used it meanwhile.
 const ATTEMPTS: usize = 100;
 
@@ -91,7 +88,7 @@ impl ApiServer {
                 Err(status) if status.reason == Some(Reason::Conflict) => continue,
                 Err(status) => return Err(status),
             }
-            let issued = issuer.certify(request, &identity, LIFE, now)?;
+            let issued = issuer.certify(request, &identity, issuer.machines, now)?;
             self.note_expiry(&identity.user, &issued).await;
             return Ok(issued);
         }
@@ -126,7 +123,7 @@ impl ApiServer {
             return forbid("there is no object of this identity any more");
         }
         let identity = Identity::new(caller.user.clone(), [group]);
-        let issued = issuer.certify(request, &identity, LIFE, now)?;
+        let issued = issuer.certify(request, &identity, issuer.machines, now)?;
         self.note_expiry(&identity.user, &issued).await;
         Ok(issued)
     }

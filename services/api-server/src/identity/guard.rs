@@ -79,6 +79,11 @@ impl Guard {
 }
 
 impl Attempt<'_> {
+    /// It was a wrong guess: it stays counted. Until when its user is refused from now on, where it was one too many.
+    pub(crate) fn fail(self, now: Timestamp) -> Option<Timestamp> {
+        self.guard.users.lock().refused_until(self.user.as_deref()?, now)
+    }
+
     /// It was no wrong guess.
     pub(crate) fn succeed(self) {
         if let Some(user) = &self.user {

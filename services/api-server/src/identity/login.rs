@@ -47,7 +47,7 @@ impl ApiServer {
         trace.name_user(user, shown);
         trace.name_object("iam.lab", "users", user);
         let attempt = self.guard.attempt(Some(user), caller, now)?;
-        let path = format!("/apis/iam.lab/v1alpha1/users/{user}");
+        let path = format!("{USERS}/{user}");
         // An alias would be another name than the certificate says.
         let known = self.own_get(&path).await?.filter(|known| crate::metadata::text(known, "name") == user);
         let spec = known.as_ref().and_then(|known| UserSpec::deserialize(&known["spec"]).ok());
@@ -70,6 +70,7 @@ impl ApiServer {
             None => signed(issuer, &login.spec, spec.as_ref(), now),
         };
         let Some(spec) = spec.filter(|_| proved) else {
+            self.refuse_until(user, attempt.fail(now));
             return Err(unauthorized(REFUSED));
         };
         attempt.succeed();
@@ -85,15 +86,35 @@ impl ApiServer {
 
     /// Notes in the User when they logged in last. They are logged in whether or not that succeeds.
     async fn note_login(&self, user: &str, now: Timestamp) {
-        let path = format!("/apis/iam.lab/v1alpha1/users/{user}/status?fieldManager=labd");
-        let patch = json!({"status": {"lastLogin": Time::cut(now)}});
+        self.note_in(user, json!({"lastLogin": Time::cut(now), "lockedUntil": null})).await;
+    }
+
+    /// Notes in the User until when they are refused, if there is such a user. Nobody waits for it: from how long the answer takes,
+    /// whoever guesses would learn whether there is one.
+    pub(super) fn refuse_until(&self, user: &str, until: Option<Timestamp>) {
+        let (Some(until), Some(server)) = (until, self.me.upgrade()) else { return };
+        let user = user.to_owned();
+        tracing::warn!(user, %until, "too many wrong passwords; the user is refused for a while");
+        tokio::spawn(async move {
+            let found = server.own_get(&format!("{USERS}/{user}")).await;
+            if matches!(found, Ok(Some(known)) if crate::metadata::text(&known, "name") == user) {
+                server.note_in(&user, json!({"lockedUntil": Time::cut(until)})).await;
+            }
+        });
+    }
+
+    async fn note_in(&self, user: &str, status: Json) {
+        let path = format!("{USERS}/{user}/status?fieldManager=labd");
+        let patch = json!({"status": status});
         let written: Result<Json, _> =
             self.own(Method::PATCH, &path, "application/merge-patch+json", &patch).await;
         if let Err(status) = written {
-            tracing::warn!(user, why = status.message, "the login could not be noted in the User");
+            tracing::warn!(user, why = status.message, "what is the case with a User could not be noted");
         }
     }
 }
+
+const USERS: &str = "/apis/iam.lab/v1alpha1/users";
 
 /// 422 for what cannot be a login, whoever it is.
 fn check(spec: &LoginSpec, common_name: &str) -> Result<(), Status> {

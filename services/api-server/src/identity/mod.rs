@@ -16,18 +16,29 @@ pub(crate) use guard::Guard;
 pub(crate) use sightings::Sightings;
 
 use lab_pki::{Authority, Challenges, ServiceTokens};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+/// How long certificates of machines hold, where nothing else is said. They are renewed when a third of it is left.
+pub const MACHINES: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// What certificates and service accounts' tokens are signed with.
 pub struct Issuer {
     pub(crate) authority: Arc<Authority>,
     pub(crate) tokens: ServiceTokens,
     pub(crate) challenges: Challenges,
+    /// How long certificates of machines hold.
+    pub(crate) machines: Duration,
 }
 
 impl Issuer {
     /// Signs certificates as this authority, and tokens with this key.
     pub fn new(authority: Arc<Authority>, tokens: ServiceTokens) -> Self {
-        Self { authority, tokens, challenges: Challenges::new() }
+        Self { authority, tokens, challenges: Challenges::new(), machines: MACHINES }
+    }
+
+    /// The same with certificates of machines that hold for so long from their issue on.
+    #[must_use]
+    pub fn with_machine_certificates(self, life: Duration) -> Self {
+        Self { machines: life, ..self }
     }
 }

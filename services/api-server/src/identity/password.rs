@@ -84,6 +84,7 @@ impl Call<'_> {
         let right =
             self.server.guard.compute(move || lab_pki::verify_password(&current, hash.as_deref())).await?;
         if !right {
+            self.server.refuse_until(name, attempt.fail(self.now));
             return Err(caller::unauthorized("the present password is not right"));
         }
         attempt.succeed();

@@ -225,6 +225,16 @@ async fn guessing_is_slow_and_says_nothing() {
         assert!(refused["details"]["retryAfterSeconds"].as_u64().unwrap() > 60, "{refused:#}");
     }
     assert_eq!(hashes(&lab), before, "nothing is computed for who is not let through");
+    // Who administers users sees it.
+    let locked = async || {
+        lab.root("GET", &format!("{IAM}/users/known"), NULL, 200).await["status"]["lockedUntil"].clone()
+    };
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    while locked().await.is_null() {
+        assert!(std::time::Instant::now() < deadline, "it is not noted");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    lab.root("GET", &format!("{IAM}/users/unknown"), NULL, 404).await;
     // Nobody else is concerned.
     set_password(&lab, "without", PASSWORD).await;
     log_in(&lab, 1, spec("without", PASSWORD), 201).await;

@@ -160,7 +160,39 @@ async fn a_certificate_is_renewed_for_the_same_identity() {
     let made = lab.root("POST", &format!("{IAM}/apitokens"), made, 201).await;
     lab.ask(&Shown::token(made["status"]["token"].as_str().unwrap()), "POST", ENROL, body("b"), 403).await;
     lab.root("DELETE", &format!("{METAL}/bastions/b"), NULL, 200).await;
-    lab.ask(&next, "POST", ENROL, body("b"), 403).await;
+    lab.ask(&next, "POST", ENROL, body("b"), 401).await;
+}
+
+#[tokio::test]
+async fn a_machine_that_is_deleted_is_out_at_once() {
+    let lab = Lab::new().await;
+    let many = token(&lab, "t", json!({"joiner": "bastion", "uses": 9})).await;
+    let agents = token(&lab, "a", json!({"joiner": "agent", "environment": "dev", "uses": 9})).await;
+    let (_, bastion) = join(&lab, json!({"token": many, "name": "b"}), 201).await;
+    let (_, agent) = join(&lab, json!({"token": agents, "name": "s-dev"}), 201).await;
+    let servers = format!("{METAL}/servers");
+    for (shown, object) in [(&bastion, "bastions/b"), (&agent, "servers/s-dev")] {
+        let mut open = lab.connect(shown).await;
+        let mut events = open.watch(&format!("{servers}?watch=1&fieldSelector=metadata.name=none")).await;
+        open.ask("GET", &servers, NULL, 200).await;
+        let path = format!("{METAL}/{object}");
+        let mut again = lab.root("GET", &path, NULL, 200).await;
+        lab.root("DELETE", &path, NULL, 200).await;
+        // On open connections, in running watches, and on new ones.
+        events.expect_end(401).await;
+        let refused = open.ask("GET", &servers, NULL, 401).await;
+        assert!(refused["message"].as_str().unwrap().contains("was deleted"), "{refused:#}");
+        lab.ask(shown, "GET", &servers, NULL, 401).await;
+        // What is made in its place is another machine. (Times are of whole seconds.)
+        tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+        again["metadata"] = json!({"name": again["metadata"]["name"]});
+        again.as_object_mut().unwrap().remove("status");
+        let (collection, _) = path.rsplit_once('/').unwrap();
+        lab.root("POST", collection, again, 201).await;
+        lab.ask(shown, "GET", &servers, NULL, 401).await;
+    }
+    let (_, bastion) = join(&lab, json!({"token": many, "name": "b"}), 201).await;
+    lab.ask(&bastion, "GET", &servers, NULL, 200).await;
 }
 
 #[tokio::test]

@@ -160,6 +160,62 @@ async fn heads_are_bounded() {
     assert_eq!(lab.get(None, "http/1.1", "/healthz").await.0, 200);
 }
 
+/// Says one line of a head after the other, and never its end, until it is hung up on.
+async fn trickle(mut stream: TlsStream<TcpStream>) {
+    let mut answer = [0; 1024];
+    loop {
+        tokio::select! {
+            read = stream.read(&mut answer) => if matches!(read, Ok(0) | Err(_)) {
+                return;
+            },
+            () = tokio::time::sleep(Duration::from_secs(5)) => {
+                if stream.write_all(b"x-more: 1\r\n").await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_is_slow_is_cut_off_and_others_go_on() {
+    let lab = Running::new().await;
+    let mut slow = Vec::new();
+    for _ in 0..20 {
+        let mut stream = lab.connect(None, "http/1.1").await;
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n").await.unwrap();
+        slow.push(stream);
+    }
+    // Without a word of TLS; with TLS, and then not a word.
+    let mut mute = TcpStream::connect(lab.address).await.unwrap();
+    let mut silent = [lab.connect(None, "h2").await, lab.connect(None, "http/1.1").await];
+    // One that has asked once is not among them.
+    let asked = TokioIo::new(lab.connect(None, "h2").await);
+    let (mut asked, connection) = http2::handshake(TokioExecutor::new(), asked).await.unwrap();
+    tokio::spawn(connection);
+    let health = || Request::get("https://localhost/healthz").body(Full::new(Bytes::new())).unwrap();
+    assert_eq!(asked.send_request(health()).await.unwrap().status(), 200);
+    assert_eq!(lab.get(None, "http/1.1", "/healthz").await.0, 200, "others are answered meanwhile");
+    // From here on the clock jumps to whatever is waited for.
+    tokio::time::pause();
+    let began = tokio::time::Instant::now();
+    let all = async {
+        mute.read_to_end(&mut Vec::new()).await.ok();
+        let handshake = began.elapsed();
+        for stream in &mut silent {
+            stream.read_to_end(&mut Vec::new()).await.ok();
+        }
+        futures_util::future::join_all(slow.into_iter().map(trickle)).await;
+        handshake
+    };
+    let handshake = tokio::time::timeout(Duration::from_secs(600), all).await.expect("all are cut off");
+    assert!(handshake <= Duration::from_secs(15), "{handshake:?}");
+    assert!(began.elapsed() <= Duration::from_secs(100), "{:?}", began.elapsed());
+    tokio::time::resume();
+    assert_eq!(asked.send_request(health()).await.unwrap().status(), 200);
+    assert_eq!(lab.get(None, "h2", "/healthz").await.0, 200);
+}
+
 #[tokio::test]
 async fn at_the_end_watches_end_and_others_finish() {
     let lab = Running::new().await;
