@@ -51,7 +51,7 @@ fn network() -> Network {
 async fn site(folder: &Path, tasks: &mut JoinSet<std::io::Result<()>>) -> (Arc<Site>, Way) {
     let listener = TcpListener::bind((SITE, 0)).await.expect("a port is free");
     let http_port = listener.local_addr().expect("it has one").port();
-    let site = Arc::new(Site::new(Settings { http_port, folder: folder.into() }, Arc::new(Real)));
+    let site = Arc::new(Site::new(Settings { http_port, folder: folder.into(), labd: None }, Arc::new(Real)));
     site.serve_on([("lo".into(), (SITE, 16))].into());
     site.with(|known| known.put_network(network()));
     let socket = Socket::open("lo", 0).expect("a port is free");
