@@ -57,14 +57,14 @@ async fn prune(api: &ApiServer, trail: &Arc<Trail>, told: &config::Audit) -> any
     let looked = trail.clone();
     let found = tokio::task::spawn_blocking(move || looked.obsolete(&retention)).await??;
     let Some(obsolete) = found else { return Ok(()) };
-    let Obsolete { first, last, hash, .. } = &obsolete;
+    let Obsolete { first, last, hash, .. } = obsolete;
     let note = format!(
         "entries {first} to {last} are removed, as they need not be kept; the hash of the last is {hash}"
     );
     api.record(entry("prune", note)).await?;
-    tracing::info!(first, last, "old entries of the audit trail are removed");
     let trail = trail.clone();
     tokio::task::spawn_blocking(move || trail.remove(&obsolete)).await??;
+    tracing::info!(first, last, "old entries of the audit trail are removed");
     Ok(())
 }
 

@@ -76,9 +76,17 @@ impl Labd {
 
     /// The hash of its authority, as it printed it at its first start.
     pub fn fingerprint(&self) -> anyhow::Result<String> {
-        let log = self.log();
-        let found = log.split_once("fingerprint: ").and_then(|(_, rest)| rest.lines().next());
-        found.map(ToOwned::to_owned).context("labd printed no fingerprint")
+        // It takes connections a moment before it says so.
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            let log = self.log();
+            let found = log.split_once("fingerprint: ").and_then(|(_, rest)| rest.split_once('\n'));
+            if let Some((hash, _)) = found {
+                return Ok(hash.to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        bail!("labd printed no fingerprint")
     }
 
     /// Kills it with SIGKILL, as a power cut would.

@@ -244,15 +244,12 @@ impl Lab {
     fn keys(&mut self) -> anyhow::Result<()> {
         for file in files(&self.folder)? {
             let Ok(text) = fs::read_to_string(&file) else { continue };
-            let encoded = text.lines().filter_map(|line| {
-                let (field, value) = line.split_once("client-key-data")?;
-                let value = value.trim_start_matches(['"', ':', ' ']).trim_end_matches(['"', ',']);
-                Some((field, value.to_owned()))
-            });
-            for (_, value) in encoded {
-                let pem = String::from_utf8(BASE64_STANDARD.decode(&value)?)?;
+            let connection =
+                Kubeconfig::read(&file).and_then(|known| known.connection(&Overrides::default()));
+            if let Some(key) = connection.ok().and_then(|connection| connection.credentials.client_key) {
+                let pem = key.read_text()?;
+                self.secrets.insert(BASE64_STANDARD.encode(&pem));
                 self.secrets.extend(pem_lines(&pem));
-                self.secrets.insert(value);
             }
             if text.contains("PRIVATE KEY-----") {
                 self.secrets.extend(pem_lines(&text));
