@@ -280,6 +280,37 @@ fn ports_reach_through() {
 }
 
 #[test]
+fn files_are_copied_both_ways() {
+    let lab = Lab::new();
+    let _agent = lab.machine("m1");
+    let (here, there) = (lab.folder.path().join("here"), lab.folder.path().join("there"));
+    fs::create_dir_all(here.join("tree/deep")).unwrap();
+    fs::create_dir(&there).unwrap();
+    let bytes: Vec<u8> = (0..1_000_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+    fs::write(here.join("tree/deep/data"), &bytes).unwrap();
+    fs::write(here.join("-odd name"), "x").unwrap();
+    let at = |path: &Path| path.to_str().unwrap().to_owned();
+    let on_it = |path: &str| format!("m1:{}", there.join(path).display());
+    // Into a folder, under a new name, and with a name that could be an option.
+    lab.says(&["cp", &at(&here.join("tree")), &on_it("")]);
+    assert!(fs::read(there.join("tree/deep/data")).unwrap() == bytes);
+    lab.says(&["cp", &at(&here.join("tree/deep/data")), &on_it("renamed")]);
+    assert!(fs::read(there.join("renamed")).unwrap() == bytes);
+    lab.says(&["cp", &at(&here.join("-odd name")), &on_it("")]);
+    assert!(there.join("-odd name").is_file());
+    // And back.
+    lab.says(&["cp", &on_it("tree"), &at(&here.join("back"))]);
+    assert!(fs::read(here.join("back/deep/data")).unwrap() == bytes);
+    lab.says(&["cp", &on_it("-odd name"), &at(&here.join("back"))]);
+    assert!(here.join("back/-odd name").is_file());
+    let missing = lab.run(&["cp", &on_it("nothing"), &at(&here)], b"");
+    let complaint = String::from_utf8_lossy(&missing.stderr);
+    assert!(!missing.status.success() && complaint.contains("nothing"), "{complaint}");
+    let left = fs::read_dir(&here).unwrap().flatten().filter(|e| e.file_name() != "tree").count();
+    assert_eq!(left, 2, "nothing half is left");
+}
+
+#[test]
 fn a_slow_reader_slows_only_itself() {
     let lab = Lab::new();
     let _agent = lab.machine("m1");

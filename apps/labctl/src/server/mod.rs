@@ -2,6 +2,7 @@
 
 pub mod approve;
 pub mod chosen;
+pub mod cp;
 pub mod debug;
 pub mod describe;
 pub mod exec;
