@@ -1,4 +1,4 @@
-//! What is served: contents of known length, from memory or from disk, found by somebody else.
+//! What is served: contents of known length, from memory or from disk, there as a whole or still coming, found by somebody else.
 
 use bytes::Bytes;
 use std::fs::File;
@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// A file that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +96,24 @@ pub enum Content {
         /// Its size in bytes.
         size: u64,
     },
+    /// From disk, while it is still written there.
+    Arriving {
+        /// The open file.
+        file: Arc<File>,
+        /// The size it will have in bytes.
+        size: u64,
+        /// How much of it may be sent by now. It ends before all may where the rest never comes.
+        arrived: watch::Receiver<Arrived>,
+    },
+}
+
+/// How much of a file has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Arrived {
+    /// How many bytes, from its beginning.
+    pub bytes: u64,
+    /// How many it will have, where that is known.
+    pub size: Option<u64>,
 }
 
 impl Content {
@@ -108,11 +127,12 @@ impl Content {
     pub fn size(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
-            Self::Disk { size, .. } => *size,
+            Self::Disk { size, .. } | Self::Arriving { size, .. } => *size,
         }
     }
 
-    /// Reads from an offset, at most so many bytes; fewer only at its end. Reading from disk does not hold up others.
+    /// Reads from an offset, at most so many bytes; fewer only at its end. Reading from disk does not hold up others. What is still to
+    /// come is waited for.
     pub async fn read(&self, offset: u64, most: usize) -> io::Result<Bytes> {
         let most = usize::try_from(self.size().saturating_sub(offset)).unwrap_or(most).min(most);
         match self {
@@ -120,16 +140,24 @@ impl Content {
                 let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
                 Ok(bytes.slice(start..start + most))
             }
-            Self::Disk { file, .. } => {
-                let file = file.clone();
-                let read = move || {
-                    let mut buffer = vec![0; most];
-                    file.read_exact_at(&mut buffer, offset).map(|()| Bytes::from(buffer))
-                };
-                tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
+            Self::Disk { file, .. } => read(file.clone(), offset, most).await,
+            Self::Arriving { file, arrived, .. } => {
+                let enough = |arrived: &Arrived| arrived.bytes >= offset + most as u64;
+                let broken =
+                    |_| io::Error::new(io::ErrorKind::UnexpectedEof, "the rest of the file did not come");
+                arrived.clone().wait_for(enough).await.map_err(broken)?;
+                read(file.clone(), offset, most).await
             }
         }
     }
+}
+
+async fn read(file: Arc<File>, offset: u64, length: usize) -> io::Result<Bytes> {
+    let read = move || {
+        let mut buffer = vec![0; length];
+        file.read_exact_at(&mut buffer, offset).map(|()| Bytes::from(buffer))
+    };
+    tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
 }
 
 /// The longest path that is looked up.

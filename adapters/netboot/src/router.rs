@@ -35,9 +35,9 @@ impl Solicitations {
         if forwards.trim() != "0" {
             return Ok(None);
         }
-        let index = fs::read_to_string(format!("/sys/class/net/{interface}/ifindex"))?;
-        let index: u32 = index.trim().parse().map_err(io::Error::other)?;
         let socket = socket2::Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::ICMPV6))?;
+        // Asked of the kernel: /sys may show another network namespace.
+        let index = rustix::net::netdevice::name_to_index(&socket, interface)?;
         socket.bind_device(Some(interface.as_bytes()))?;
         socket.join_multicast_v6(&ALL_ROUTERS, index)?;
         socket.set_multicast_if_v6(index)?;

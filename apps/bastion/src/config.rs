@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Flags that set what the file may set as well; they win.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Debug, Default, Clone, clap::Args)]
 pub struct Flags {
     /// The name of its Bastion object [default: this machine's host name]
     #[arg(long, value_name = "NAME")]

@@ -2,6 +2,7 @@
 
 mod config;
 mod labd;
+mod rehearse;
 mod serve;
 mod status;
 
@@ -17,6 +18,7 @@ Examples:
   bastion --server https://labd.example:6443 --ca-hash sha256:… --join-token-file token
   bastion --kubeconfig bastion.kubeconfig
   bastion --config /etc/lab/bastion.toml
+  bastion rehearse --from network.yaml       # what would machines get?
 
 It serves an interface only where a Network object says so: one of its site in which this machine has an address, and
 whose DHCP is not `off`; or those that its Bastion object names. Without labd it goes on with what it knew.
@@ -30,14 +32,31 @@ Exit codes: 0 done (SIGTERM and SIGINT included), 1 failed, 2 wrong flags or con
 
 /// A site's boot server: DHCP, TFTP, HTTP boot and logs for the machines of the networks that it is to serve.
 #[derive(Debug, Parser)]
-#[command(name = "bastion", version, after_help = EXAMPLES)]
+#[command(name = "bastion", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 struct Args {
     #[command(flatten)]
     flags: Flags,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Try a site's configuration on simulated firmware before machines do: what each kind would be offered, fetch and start, and where it
+    /// would stop. Nothing goes over the network but artefacts that it would fetch. Exit code 1 where a machine would be left behind
+    Rehearse(rehearse::Rehearse),
 }
 
 fn main() -> ExitCode {
-    let settings = match Settings::load(Args::parse().flags) {
+    let args = Args::parse();
+    if let Some(Command::Rehearse(arguments)) = args.command {
+        return match rehearse::run(arguments) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => complain(&error, 1),
+        };
+    }
+    let settings = match Settings::load(args.flags) {
         Ok(settings) => settings,
         Err(error) => return complain(&error, USAGE),
     };

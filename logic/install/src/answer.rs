@@ -13,6 +13,7 @@ pub mod kickstart;
 pub mod preseed;
 pub mod rescue;
 pub mod shell;
+pub mod stages;
 pub mod yaml;
 
 mod disk;
@@ -109,13 +110,6 @@ pub fn render(given: &Given) -> Result<Vec<AnswerFile>, Unanswerable> {
     }
 }
 
-/// The first stage: it is under way as soon as the installer runs.
-pub const FIRST_STAGE: &str = "installer";
-/// The stage after whose beginning the disk is no longer as it was.
-pub const POINT_OF_NO_RETURN: &str = "partition";
-/// The last stage. What it says when it is done is the hash of the plan that was carried out.
-pub const LAST_STAGE: &str = "finished";
-
 /// Name of the operating system's object.
 fn system_name<'a>(given: &Given<'a>) -> &'a str {
     given.system.metadata.name.as_deref().unwrap_or("without a name")
@@ -157,7 +151,7 @@ fn disk_prelude() -> Vec<Statement> {
 fn finished(given: &Given) -> Vec<Statement> {
     let hash = given.plan.hash.clone().unwrap_or_default();
     vec![
-        Statement::Begin(LAST_STAGE),
+        Statement::Begin(stages::LAST),
         Statement::Call(words!["lab_done", hash]),
         Statement::May(words!["rm", "-rf", variable("lab_dir")]),
     ]

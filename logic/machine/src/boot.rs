@@ -10,6 +10,7 @@ pub mod grub;
 mod install;
 pub mod ipxe;
 mod local_disk;
+pub mod medium;
 
 pub use discovery::is_to_be_wiped;
 pub use install::{artefact_path, waits};
@@ -47,6 +48,8 @@ pub struct Circumstances<'a> {
     pub base: &'a str,
     /// The boot server's address for logs.
     pub log_host: std::net::Ipv4Addr,
+    /// The machine's address and its name servers, where it has one without DHCP and whatever is started needs to be told.
+    pub fixed: Option<(medium::Fixed, &'a [std::net::IpAddr])>,
     /// A token for this boot alone. Whatever leads to secrets is asked for with it, as anybody can claim a MAC address.
     pub token: Option<&'a str>,
 }

@@ -4,6 +4,7 @@
 //! both, over TFTP and HTTP.
 
 use crate::client::Platform;
+use lab_kinds::metal::server::hardware::FirmwareType;
 use lab_object::mac::MacAddress;
 
 /// A program that firmware loads and starts.
@@ -63,6 +64,10 @@ pub struct ScriptPath {
     pub uuid: Option<String>,
     /// In which language the answer is wanted.
     pub language: Language,
+    /// Its firmware, where the boot loader says so: that of a boot medium, which no DHCP request came before.
+    pub firmware: Option<FirmwareType>,
+    /// Whether it has its address from nobody, and what is started has to be told.
+    pub fixed_address: bool,
 }
 
 /// A boot loader's language.
@@ -76,7 +81,8 @@ pub enum Language {
 
 impl ScriptPath {
     /// Reads `boot/<MAC>/<UUID or "-">/script.ipxe` or `…/grub.cfg`; nothing for any other path. The MAC address is read in any
-    /// notation, as GRUB writes it with colons.
+    /// notation, as GRUB writes it with colons. Boot media ask for `script-pcbios.ipxe` or `script-efi.ipxe`, and with `static` in the
+    /// place of `script` or `grub` where the machine has its address from the medium.
     pub fn parse(path: &str) -> Option<Self> {
         let mut parts = path.trim_start_matches('/').split('/');
         let ("boot", mac, uuid, file, None) =
@@ -84,9 +90,15 @@ impl ScriptPath {
         else {
             return None;
         };
-        let language = match file {
-            "script.ipxe" => Language::Ipxe,
-            "grub.cfg" => Language::Grub,
+        let (bios, uefi) = (Some(FirmwareType::Bios), Some(FirmwareType::Uefi));
+        let (language, firmware, fixed_address) = match file {
+            "script.ipxe" => (Language::Ipxe, None, false),
+            "script-pcbios.ipxe" => (Language::Ipxe, bios, false),
+            "script-efi.ipxe" => (Language::Ipxe, uefi, false),
+            "static-pcbios.ipxe" => (Language::Ipxe, bios, true),
+            "static-efi.ipxe" => (Language::Ipxe, uefi, true),
+            "grub.cfg" => (Language::Grub, None, false),
+            "static.cfg" => (Language::Grub, uefi, true),
             _ => return None,
         };
         let uuid = match uuid {
@@ -96,7 +108,7 @@ impl ScriptPath {
             }
             _ => return None,
         };
-        Some(Self { mac: MacAddress::parse(mac).ok()?, uuid, language })
+        Some(Self { mac: MacAddress::parse(mac).ok()?, uuid, language, firmware, fixed_address })
     }
 }
 
@@ -110,8 +122,13 @@ mod tests {
     fn a_script_is_found_by_the_path_it_is_offered_under() {
         let mac = MacAddress([0x52, 0x54, 0, 0, 0, 1]);
         let check = |path: &str, expected: Option<(Option<&str>, Language)>| {
-            let expected =
-                expected.map(|(uuid, language)| ScriptPath { mac, uuid: uuid.map(Into::into), language });
+            let expected = expected.map(|(uuid, language)| ScriptPath {
+                mac,
+                uuid: uuid.map(Into::into),
+                language,
+                firmware: None,
+                fixed_address: false,
+            });
             assert_eq!(ScriptPath::parse(path), expected, "{path}");
         };
         check(&script_path(mac, Some(UUID)), Some((Some(UUID), Language::Ipxe)));
@@ -132,6 +149,17 @@ mod tests {
         ] {
             check(path, None);
         }
+    }
+
+    #[test]
+    fn what_boot_media_ask_for() {
+        let check = |file: &str, expected: (Option<FirmwareType>, bool)| {
+            let path = ScriptPath::parse(&format!("boot/52-54-00-00-00-01/{UUID}/{file}"));
+            assert_eq!(path.map(|path| (path.firmware, path.fixed_address)), Some(expected), "{file}");
+        };
+        check("script-pcbios.ipxe", (Some(FirmwareType::Bios), false));
+        check("static-efi.ipxe", (Some(FirmwareType::Uefi), true));
+        check("static.cfg", (Some(FirmwareType::Uefi), true));
     }
 
     #[test]

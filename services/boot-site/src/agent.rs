@@ -13,14 +13,14 @@ use crate::{Knowledge, Site};
 use bytes::Bytes;
 use lab_kinds::metal::server::Disk;
 use lab_kinds::metal::server::status::InstallStatus;
-use lab_kinds::metal::{OperatingSystem, Server};
+use lab_kinds::metal::{OperatingSystem, Server, server::Plan};
 use lab_machine::orders::{self, Image, Situation};
 use lab_machine::recognise::Recognition;
 use lab_machine::silence::Attempt;
 use lab_machine::timeline::Event;
 use lab_netboot::files::Taken;
 use lab_object::mac::MacAddress;
-use lab_wire::site::{DISCOVERY, Discovery, Installation, ORDERS, Orders, PROGRESS, Progress, WIPE};
+use lab_wire::site::{DISCOVERY, Discovery, ORDERS, Orders, PROGRESS, Progress, WIPE};
 use serde::de::DeserializeOwned;
 
 /// How many disks, volume groups or NICs a machine may report.
@@ -135,7 +135,7 @@ impl Site {
             self.invite(mac, installation);
         }
         let work = match &orders {
-            Orders::Install(installation) => Some(Work::Install(ordered(installation))),
+            Orders::Install(installation) => Some(Work::Install(ordered(&installation.plan))),
             Orders::Wipe(_) => Some(Work::Wipe { finished: None }),
             _ => None,
         };
@@ -190,8 +190,7 @@ impl Asker {
 }
 
 /// What will be installed when an installation ends well.
-fn ordered(installation: &Installation) -> InstallStatus {
-    let plan = &installation.plan;
+pub(crate) fn ordered(plan: &Plan) -> InstallStatus {
     InstallStatus {
         operating_system: plan.operating_system.clone(),
         layout: plan.layout.clone(),

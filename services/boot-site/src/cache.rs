@@ -8,7 +8,7 @@ use crate::{Knowledge, Site};
 use lab_kinds::metal::bastion::CachedArtefact;
 use lab_machine::boot::waits;
 use lab_mirror::Mirror;
-use lab_netboot::files::Content;
+use lab_netboot::files::{Arrived, Content};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -18,10 +18,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 /// How much is kept where the Bastion does not say.
 const ROOM: u64 = 20 << 30;
-/// How long a machine waits for a file that is not there yet. Boot loaders ask again.
+/// How long a machine waits for the beginning of a file that is not there yet. Boot loaders ask again.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How often it is looked what approved installations will need.
 const AHEAD: Duration = Duration::from_secs(5);
@@ -80,8 +81,8 @@ struct Known {
     done: u64,
     total: Option<u64>,
     error: Option<String>,
-    /// Ends when fetching does; nothing where it is not fetched now.
-    fetching: Option<watch::Receiver<()>>,
+    /// How far fetching is, until it ends; nothing where it is not fetched now.
+    fetching: Option<watch::Receiver<Arrived>>,
     failed: Option<SystemTime>,
 }
 
@@ -100,8 +101,8 @@ impl Cache {
         Some(file)
     }
 
-    /// Begins to fetch an artefact that is not there, unless it is being fetched or failed a moment ago. Word of the end.
-    pub fn fetch(self: &Arc<Self>, wanted: &Wanted, room: u64) -> Option<watch::Receiver<()>> {
+    /// Begins to fetch an artefact that is not there, unless it is being fetched or failed a moment ago. How far it is.
+    pub fn fetch(self: &Arc<Self>, wanted: &Wanted, room: u64) -> Option<watch::Receiver<Arrived>> {
         let mut known = self.known.lock();
         if let Some(known) = known.get(&wanted.digest) {
             let lately = |failed: SystemTime| failed.elapsed().is_ok_and(|since| since < AGAIN);
@@ -109,13 +110,13 @@ impl Cache {
                 return known.fetching.clone();
             }
         }
-        let (end, ended) = watch::channel(());
-        let (url, fetching) = (wanted.url.clone(), Some(ended.clone()));
+        let (tell, told) = watch::channel(Arrived::default());
+        let (url, fetching) = (wanted.url.clone(), Some(told.clone()));
         let begun = Known { url, done: 0, total: None, error: None, fetching, failed: None };
         known.insert(wanted.digest.clone(), begun);
         let (cache, wanted) = (self.clone(), wanted.clone());
         tokio::spawn(async move {
-            let outcome = cache.bring(&wanted, room).await;
+            let outcome = cache.bring(&wanted, room, &tell).await;
             let error = outcome.as_ref().err().map(ToString::to_string);
             match &error {
                 None => tracing::info!(url = wanted.url, "an artefact is there"),
@@ -126,9 +127,9 @@ impl Cache {
                 known.error = error;
                 known.fetching = None;
             });
-            drop(end);
+            drop(tell);
         });
-        Some(ended)
+        Some(told)
     }
 
     /// How far fetching an artefact has come in this run.
@@ -148,7 +149,29 @@ impl Cache {
         }
     }
 
-    async fn bring(self: &Arc<Self>, wanted: &Wanted, room: u64) -> Result<(), FetchError> {
+    /// A file as it comes, once it is known how large it will be; nothing where that is not known in time, or it does not come.
+    async fn arriving(
+        &self,
+        digest: &str,
+        mut told: watch::Receiver<Arrived>,
+        until: Instant,
+    ) -> Option<Content> {
+        let begun = |arrived: &Arrived| arrived.size.is_some() && arrived.bytes > 0;
+        let size = timeout_at(until, told.wait_for(begun)).await.ok()?.ok()?.size?;
+        let path = self.folder.join(digest);
+        // It may have become whole meanwhile.
+        let file = File::open(path.with_extension("part")).or_else(|_| File::open(path)).ok()?;
+        Some(Content::Arriving { file: Arc::new(file), size, arrived: told })
+    }
+
+    /// Fetches an artefact. How far it is is told, all but its last byte: that is held back until the whole fits its checksum, so that
+    /// nobody ever has a whole file that does not.
+    async fn bring(
+        self: &Arc<Self>,
+        wanted: &Wanted,
+        room: u64,
+        tell: &watch::Sender<Arrived>,
+    ) -> Result<(), FetchError> {
         let part = self.folder.join(&wanted.digest).with_extension("part");
         let begun = part.clone();
         let (mut file, mut hash, mut done) = blocking(&part, move || Part::resume(&begun)).await?;
@@ -176,6 +199,8 @@ impl Cache {
             })
             .await?;
             self.change(&wanted.digest, |known| (known.done, known.total) = (done, total));
+            let shown = total.map_or(0, |total| done.min(total.saturating_sub(1)));
+            tell.send_replace(Arrived { bytes: shown, size: total });
         }
         let found = hex(&hash.finalize());
         if found != wanted.digest {
@@ -192,6 +217,7 @@ impl Cache {
             }
         })
         .await?;
+        tell.send_replace(Arrived { bytes: done, size: Some(done) });
         Ok(())
     }
 
@@ -290,21 +316,21 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 impl Site {
-    /// An artefact that an OperatingSystem names; nothing for other paths, and where it cannot be had in time.
+    /// An artefact that an OperatingSystem names, while it is fetched as well; nothing for other paths, and where it cannot be had.
     pub(crate) async fn artefact(&self, path: &str) -> Option<Content> {
         let digest = path.strip_prefix("artefacts/")?.split('/').next()?;
         let cache = self.cache.get()?;
         let (wanted, room) = self.with(|known| (known.artefact(digest), known.room()));
         let wanted = wanted?;
-        let until = tokio::time::Instant::now() + PATIENCE;
-        loop {
-            if let Some(file) = cache.held(digest) {
-                return Content::of(file).ok();
-            }
-            let mut ended = cache.fetch(&wanted, room)?;
-            // The sender goes when fetching ends, which is all there is to hear.
-            tokio::time::timeout_at(until, ended.changed()).await.ok()?.err()?;
+        if let Some(file) = cache.held(digest) {
+            return Content::of(file).ok();
         }
+        let told = cache.fetch(&wanted, room)?;
+        if let Some(content) = cache.arriving(digest, told, Instant::now() + PATIENCE).await {
+            return Some(content);
+        }
+        // A small one is there before anything can be said of it, and one of unknown size when it is whole.
+        Content::of(cache.held(digest)?).ok()
     }
 }
 
@@ -394,8 +420,8 @@ mod tests {
 
         /// Its content in the cache, once fetching has ended.
         async fn get(&self, wanted: &Wanted, room: u64) -> Option<Vec<u8>> {
-            if let Some(mut ended) = self.cache.fetch(wanted, room) {
-                let _ = ended.changed().await;
+            if let Some(mut told) = self.cache.fetch(wanted, room) {
+                while told.changed().await.is_ok() {}
             }
             let mut bytes = Vec::new();
             self.cache.held(&wanted.digest)?.read_to_end(&mut bytes).expect("it can be read");
@@ -406,6 +432,53 @@ mod tests {
             let checksum = format!("sha256:{}", wanted.digest);
             let (_, all) = self.cache.report();
             all.into_iter().find(|one| one.checksum == checksum).and_then(|one| one.error).unwrap_or_default()
+        }
+    }
+
+    /// A mirror that sends half of a file, and the rest once it is told to.
+    async fn slow_mirror(content: Vec<u8>) -> (String, tokio::sync::oneshot::Sender<()>) {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let url = format!("http://{}/kernel", listener.local_addr().expect("it has an address"));
+        let (go_on, told) = tokio::sync::oneshot::channel();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("it is asked");
+            let _ = stream.read(&mut [0; 4096]).await;
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", content.len());
+            let (first, rest) = content.split_at(content.len() / 2);
+            stream.write_all(&[head.as_bytes(), first].concat()).await.expect("it is read");
+            let _ = told.await;
+            stream.write_all(rest).await.expect("it is read");
+        });
+        (url, go_on)
+    }
+
+    /// Machines have what has come while the rest is still to come, and never all of what does not fit.
+    #[tokio::test]
+    async fn files_are_served_while_they_come() {
+        let content: Vec<u8> = (0..200_000_u32).map(|at| (at % 251) as u8).collect();
+        for fits in [true, false] {
+            let shelf = Shelf::new();
+            let (url, go_on) = slow_mirror(content.clone()).await;
+            let wanted = Wanted { digest: digest(if fits { &content } else { b"other" }), url };
+            let told = shelf.cache.fetch(&wanted, 1 << 20).expect("it is fetched");
+            let until = Instant::now() + PATIENCE;
+            let machines = [
+                shelf.cache.arriving(&wanted.digest, told.clone(), until).await.expect("it begins to come"),
+                shelf.cache.arriving(&wanted.digest, told, until).await.expect("it begins to come"),
+            ];
+            for machine in &machines {
+                assert_eq!(machine.size(), 200_000);
+                assert_eq!(machine.read(10, 50_000).await.expect("it has come"), content[10..50_010]);
+            }
+            assert!(shelf.cache.held(&wanted.digest).is_none());
+            go_on.send(()).expect("the mirror waits");
+            for machine in &machines {
+                assert!(machine.read(150_000, 1_000).await.is_ok() || !fits);
+                let last = machine.read(199_000, 1_000).await;
+                assert_eq!(last.is_ok(), fits, "{last:?}");
+            }
+            assert_eq!(shelf.cache.held(&wanted.digest).is_some(), fits);
         }
     }
 

@@ -1,7 +1,10 @@
 //! Files: boot answers made when they are asked for, everything else from the site's folder.
 
-use crate::{Site, agent, programs};
+use crate::{Site, agent, answers, programs};
 use bytes::Bytes;
+use lab_kinds::metal::Network;
+use lab_kinds::metal::server::hardware::FirmwareType;
+use lab_machine::boot::medium::Fixed;
 use lab_machine::boot::{self, Circumstances, grub, ipxe};
 use lab_machine::client::Platform;
 use lab_machine::program::{Language, ScriptPath};
@@ -9,7 +12,7 @@ use lab_machine::timeline::{Event, Protocol as By, Transfer};
 use lab_netboot::files::{Asked, Content, Files, Outcome, Protocol, Taken};
 use lab_object::mac::MacAddress;
 use std::fs::File;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 #[async_trait::async_trait]
 impl Files for Site {
@@ -22,6 +25,9 @@ impl Files for Site {
         }
         if agent::asks_for_orders(&asked.path) {
             return self.orders_by(&asked.path).map(Content::Memory);
+        }
+        if answers::asks_for_answers(&asked.path) {
+            return self.answer_file(asked).map(|text| Content::Memory(text.into()));
         }
         self.note(asked, Transfer::Began);
         if let Some(content) = self.artefact(&asked.path).await {
@@ -82,7 +88,7 @@ impl Site {
             known.record(
                 mac,
                 self.surroundings.now(),
-                Event::File { protocol, path: asked.path.clone(), outcome },
+                Event::File { protocol, path: answers::without_token(&asked.path), outcome },
             );
         }
     }
@@ -94,7 +100,12 @@ impl Site {
         // GRUB does not know the machine's UUID, but its firmware said it before.
         let heard = known.machine(script.mac);
         let uuid = script.uuid.clone().or_else(|| heard?.uuid.clone());
-        let platform = heard.and_then(|machine| machine.platform).unwrap_or(Platform::UefiX64);
+        let asked_by = match script.firmware {
+            Some(FirmwareType::Bios) => Some(Platform::Bios),
+            Some(FirmwareType::Uefi) | None => None,
+        };
+        let platform =
+            asked_by.or_else(|| heard.and_then(|machine| machine.platform)).unwrap_or(Platform::UefiX64);
         let (recognition, server) = known.recognise(script.mac, uuid.as_deref());
         let server = server.map(|server| known.as_it_counts(server, script.mac));
         let server = server.as_ref();
@@ -106,7 +117,10 @@ impl Site {
         let IpAddr::V4(peer) = asked.peer.ip().to_canonical() else { return None };
         let same = known.by_address(peer).is_none_or(|holder| holder == script.mac);
         let token = same.then(|| self.surroundings.token());
+        let network = known.network(None, peer).filter(|_| script.fixed_address).cloned();
+        let fixed = network.as_ref().map(|network| (fixed(peer, network), network.spec.dns.as_slice()));
         let given = Circumstances {
+            fixed,
             server,
             operating_system: known.operating_system(server),
             mac: script.mac,
@@ -128,8 +142,15 @@ impl Site {
                     Event::Booted { answer: decision.answer, why: decision.why },
                 );
                 machine.once = decision.once;
+                // Nobody heard a machine with a boot medium ask for its address, and its log comes from there.
+                if network.is_some() {
+                    machine.describe(|machine| machine.address = Some(peer));
+                }
                 let before = token.clone().and_then(|token| machine.give(token, name));
                 known.tokens.extend(token.map(|token| (token, script.mac)));
+                if known.by_address(peer).is_none() {
+                    known.took(peer, script.mac);
+                }
                 before.inspect(|before| {
                     known.tokens.remove(before);
                 });
@@ -153,4 +174,13 @@ impl Site {
         let IpAddr::V4(address) = address.to_canonical() else { return None };
         self.knowledge.lock().by_address(address)
     }
+}
+
+/// The address of a machine that has it from its boot medium, as its network has it.
+fn fixed(address: Ipv4Addr, network: &Network) -> Fixed {
+    let gateway = match network.spec.gateway {
+        Some(IpAddr::V4(gateway)) => Some(gateway),
+        Some(IpAddr::V6(_)) | None => None,
+    };
+    Fixed { address, prefix: network.spec.cidr.prefix_len(), gateway }
 }

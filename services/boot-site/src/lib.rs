@@ -5,6 +5,7 @@
 //! networks that are to be served, and what it sees is reported and stored.
 
 mod agent;
+mod answers;
 mod cache;
 mod dhcp;
 mod feed;
@@ -17,6 +18,7 @@ mod log;
 mod machine;
 mod programs;
 mod progress;
+pub mod rehearse;
 mod report;
 mod running;
 mod wire;
@@ -102,6 +104,13 @@ impl Site {
             figures: Figures::default(),
             changed: Notify::new(),
         }
+    }
+
+    /// Where artefacts are fetched to, for whoever does not [`start`] the site.
+    pub fn keep_artefacts(&self, folder: &std::path::Path) -> Result<(), KeepError> {
+        // Said once, it stays.
+        let _ = self.cache.set(Arc::new(cache::Cache::open(folder)?));
+        Ok(())
     }
 
     /// Looks at what is known, or changes it. Answers wait meanwhile.

@@ -32,6 +32,7 @@ impl Sink for Site {
             tracing::debug!(%sender, "a log line of no known machine");
             return;
         };
+        self.look_for_failure(mac, message.program.as_deref(), &message.text);
         let line = said(self.surroundings.now(), message);
         self.figures.lines();
         self.with(|known| {

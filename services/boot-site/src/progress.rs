@@ -4,7 +4,8 @@
 //! `POST /log/<token>` take them from whoever has the token of the machine's newest boot.
 
 use crate::{Site, log::said};
-use lab_kinds::metal::server::status::StageOutcome;
+use jiff::Timestamp;
+use lab_kinds::metal::server::status::{self, StageOutcome};
 use lab_machine::timeline::Event;
 use lab_netboot::files::{Asked, Taken};
 use lab_netboot::syslog::{LONGEST, Message};
@@ -45,6 +46,10 @@ impl Site {
                 Some((mac, _)) => self.hear_stages(mac, content),
                 None => Taken::Refused,
             },
+            ["webhook", token] => match self.redeem(token) {
+                Some((mac, _)) => self.hear_webhook(mac, content),
+                None => Taken::Refused,
+            },
             _ => self.hear_agent(&asked.path, content).unwrap_or(Taken::NotFound),
         }
     }
@@ -76,12 +81,31 @@ impl Site {
     fn hear_stages(&self, mac: MacAddress, content: &[u8]) -> Taken {
         let Some(stages) = stages(content) else { return Taken::Malformed };
         let now = self.surroundings.now();
-        self.with(|known| {
-            for Stage { stage, outcome, message } in stages {
-                known.record(mac, now, Event::Stage { name: stage, outcome, message });
-            }
-        });
+        for Stage { stage, outcome, message } in stages {
+            self.hear_stage(mac, now, stage, outcome, message);
+        }
         Taken::Done
+    }
+
+    /// A stage began or ended.
+    pub(crate) fn hear_stage(
+        &self,
+        mac: MacAddress,
+        now: Timestamp,
+        name: String,
+        outcome: Option<StageOutcome>,
+        message: String,
+    ) {
+        let stage = status::Stage {
+            name: name.clone(),
+            outcome,
+            message: Some(message.clone()).filter(|message| !message.is_empty()),
+            ..status::Stage::default()
+        };
+        self.with(|known| {
+            known.record(mac, now, Event::Stage { name, outcome, message });
+        });
+        self.progress_by_stage(mac, now, stage);
     }
 }
 

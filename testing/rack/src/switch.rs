@@ -178,16 +178,15 @@ async fn write(mut stream: tokio::net::unix::OwnedWriteHalf, mut frames: mpsc::R
 }
 
 /// A file of frames that Wireshark reads (pcap 2.4, microseconds, Ethernet).
-struct Capture(std::io::BufWriter<std::fs::File>);
+struct Capture(std::fs::File);
 
 impl Capture {
     fn create(path: &Path) -> anyhow::Result<Self> {
-        let file = std::fs::File::create(path).with_context(|| format!("creating {}", path.display()))?;
-        let mut writer = std::io::BufWriter::new(file);
-        for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_536, 1] {
-            writer.write_all(&word.to_le_bytes()).context("writing frames")?;
-        }
-        Ok(Self(writer))
+        let mut file = std::fs::File::create(path).with_context(|| format!("creating {}", path.display()))?;
+        let words = [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_536, 1];
+        let head: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
+        file.write_all(&head).context("writing frames")?;
+        Ok(Self(file))
     }
 
     fn add(&mut self, frame: &[u8]) {
@@ -195,8 +194,9 @@ impl Capture {
         // Content of files says nothing that its beginning does not.
         let kept = frame.len().min(1600);
         let words = [now.as_secs() as u32, now.subsec_micros(), kept as u32, frame.len() as u32];
-        let words = words.into_iter().flat_map(u32::to_le_bytes).collect::<Vec<_>>();
-        // A full disk ends the recording and not the boot.
-        let _ = self.0.write_all(&words).and_then(|()| self.0.write_all(&frame[..kept]));
+        let mut record: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
+        record.extend(&frame[..kept]);
+        // At once, so that it can be read while a machine hangs. A full disk ends the recording and not the boot.
+        let _ = self.0.write_all(&record);
     }
 }

@@ -14,6 +14,9 @@ use tokio::time::timeout;
 /// turn; disks like it large.
 const AT_ONCE: u64 = 1 << 20;
 
+/// How much of a file that is still coming is waited for at a time, so that a client sees it come.
+const ARRIVING: u64 = 64 << 10;
+
 /// How it went. An error ends the connection.
 pub(super) struct Sent {
     pub outcome: Outcome,
@@ -37,6 +40,17 @@ pub(super) async fn content(
                 timeout(patience, stream.write(&bytes[from..to])).await
             }
             Content::Disk { file, .. } => timeout(patience, from_disk(stream, file, at, part.end)).await,
+            Content::Arriving { .. } => {
+                let count = usize::try_from((part.end - at).min(ARRIVING)).unwrap_or(usize::MAX);
+                // Whoever waits for a mirror waits as long as the mirror is given; then the client has its own patience.
+                match content.read(at, count).await {
+                    Ok(bytes) => {
+                        let all = async { stream.write_all(&bytes).await.map(|()| bytes.len()) };
+                        timeout(patience, all).await
+                    }
+                    Err(error) => Ok(Err(error)),
+                }
+            }
         };
         let bytes = at - part.start;
         let (outcome, error) = match piece {

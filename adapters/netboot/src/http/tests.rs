@@ -199,3 +199,31 @@ async fn what_machines_say_is_taken() {
         [("log", "one\ntwo"), ("other", ""), ("question", "?"), ("nonsense", "?"), ("log", "three")];
     assert_eq!(said, expected.map(|(path, content)| (path.to_owned(), content.as_bytes().to_vec())));
 }
+
+/// A file that is still coming is sent as it comes; where the rest never does, the connection ends before the file.
+#[tokio::test]
+async fn a_file_that_is_still_coming() {
+    for comes in [true, false] {
+        let mut disk = tempfile::tempfile().expect("there is room");
+        disk.write_all(&pattern(LARGE)).expect("there is room");
+        let begun = crate::files::Arrived { bytes: 1_000_000, size: Some(LARGE as u64) };
+        let (tell, arrived) = tokio::sync::watch::channel(begun);
+        let content = Content::Arriving { file: Arc::new(disk), size: LARGE as u64, arrived };
+        let shelf = Arc::new(Shelf { files: [("image".to_owned(), content)].into(), ..Shelf::default() });
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = listener.local_addr().expect("it has an address");
+        tokio::spawn(serve(listener, shelf, Settings::default()));
+        let mut stream = TcpStream::connect(address).await.expect("it listens");
+        stream.write_all(b"GET /image HTTP/1.1\r\nConnection: close\r\n\r\n").await.expect("it is sent");
+        let mut first = vec![0; 900_000];
+        stream.read_exact(&mut first).await.expect("what is there comes at once");
+        if comes {
+            tell.send_replace(crate::files::Arrived { bytes: LARGE as u64, size: Some(LARGE as u64) });
+        }
+        drop(tell);
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+        let all = [first, rest].concat();
+        assert_eq!(all.ends_with(&pattern(LARGE)), comes, "{} bytes", all.len());
+    }
+}

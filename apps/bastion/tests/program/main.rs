@@ -2,6 +2,7 @@
 
 mod daemon;
 mod joining;
+mod rehearsing;
 
 use daemon::{Daemon, bastion, text};
 use lab_e2e::labd::Labd;

@@ -6,8 +6,8 @@ use crate::{
     output::{self, Paint, document, format::Format},
     session::Session,
 };
-use lab_install::{approval, describe};
-use lab_kinds::metal::{Server, server::Plan};
+use lab_install::{answer, approval, describe};
+use lab_kinds::metal::{OperatingSystem, Server, server::Plan};
 use lab_object::Json;
 use std::fmt::Write;
 
@@ -17,13 +17,17 @@ use std::fmt::Write;
 Examples:
   labctl plan db-1
   labctl plan --role worker --status planned
-  labctl plan db-1 -o yaml")]
+  labctl plan db-1 -o yaml
+  labctl plan db-1 --show-answer-file      what the distribution's installer will be told")]
 pub struct Args {
     #[command(flatten)]
     machines: Machines,
     /// The form: table, yaml or json
     #[arg(long, short, value_name = "FORM", default_value = "table", hide_default_value = true)]
     output: Format,
+    /// Show what the distribution's installer will be told, with BASTION and TOKEN for what only a boot decides
+    #[arg(long, conflicts_with = "output")]
+    show_answer_file: bool,
 }
 
 /// Runs the command.
@@ -38,7 +42,9 @@ pub async fn run(args: Args, session: &Session) -> Outcome {
                 continue;
             }
         };
-        if args.output.is_table() {
+        if args.show_answer_file {
+            several.note(answer_files(session, &server, plan).await);
+        } else if args.output.is_table() {
             output::text(if first { "" } else { "\n" })?;
             output::text(&render(&server, plan))?;
         } else {
@@ -59,6 +65,23 @@ pub async fn run(args: Args, session: &Session) -> Outcome {
         }
     }
     several.finish()
+}
+
+/// Shows the answer files that the plan leads to, each under its name.
+async fn answer_files(session: &Session, server: &Server, plan: &Plan) -> Outcome {
+    let system = session.client.resource::<OperatingSystem>().get(&plan.operating_system).await?;
+    let site = answer::Site { base: "http://BASTION", log_host: "BASTION", token: "TOKEN" };
+    let given = answer::Given { server, system: &system, plan, site, begun: false };
+    let files = answer::render(&given).map_err(|error| {
+        Failure::new(
+            Exit::Failed,
+            format!("{}: no answer files can be made: {error}", chosen::called(server)),
+        )
+    })?;
+    for file in files {
+        output::text(&format!("{}\n{}\n", Paint::Bold.out(&format!("==> {} <==", file.name)), file.text))?;
+    }
+    Ok(())
 }
 
 /// Why there is no plan, as far as that can be told.

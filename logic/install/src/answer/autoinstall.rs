@@ -6,7 +6,7 @@
 
 use super::shell::{Statement, Word, script, variable};
 use super::system::{self, Target};
-use super::{AnswerFile, Given, Unanswerable, disk, disk_prelude, finished, packages, prelude, yaml};
+use super::{AnswerFile, Given, Unanswerable, disk, disk_prelude, finished, packages, prelude, stages, yaml};
 use crate::answer::shell::words;
 use crate::identity;
 use crate::plan::{BIOS_BOOT, EFI_SYSTEM, PHYSICAL_VOLUME};
@@ -94,7 +94,7 @@ fn apt(given: &Given) -> Option<Json> {
 fn early(given: &Given) -> Result<Vec<Statement>, Unanswerable> {
     let mut statements = prelude(given);
     statements.extend(disk_prelude());
-    statements.push(Statement::Stage(super::FIRST_STAGE, Vec::new()));
+    statements.push(Statement::Stage(stages::FIRST, Vec::new()));
     statements.extend(disk::find(given)?);
     statements.extend(disk::prepare(given)?);
     let expression = Word::from(format!("s|{DISK}|")).and(disk::device()).and("|");

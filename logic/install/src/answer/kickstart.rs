@@ -6,7 +6,7 @@
 use super::shell::{Statement, Word, quoted, script, variable};
 use super::system::{self, Target};
 use super::{
-    AnswerFile, Given, Unanswerable, disk, disk_prelude, finished, packages, prelude, runs_workloads,
+    AnswerFile, Given, Unanswerable, disk, disk_prelude, finished, packages, prelude, runs_workloads, stages,
     system_name,
 };
 use crate::answer::shell::words;
@@ -138,7 +138,7 @@ fn commands(given: &Given) -> Result<Vec<Vec<String>>, Unanswerable> {
 fn scripts(given: &Given) -> Result<Vec<Section>, Unanswerable> {
     let mut pre = prelude(given);
     pre.extend(disk_prelude());
-    pre.push(Statement::Stage(super::FIRST_STAGE, Vec::new()));
+    pre.push(Statement::Stage(stages::FIRST, Vec::new()));
     pre.extend(disk::find(given)?);
     pre.extend(disk::prepare(given)?);
     pre.push(Statement::Write { path: STORAGE.into(), mode: 0o600, lines: storage(given)? });

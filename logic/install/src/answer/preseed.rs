@@ -10,8 +10,7 @@ mod recipe;
 use super::shell::{Statement, Word, script, variable};
 use super::system::{self, Target};
 use super::{
-    AnswerFile, FIRST_STAGE, Given, POINT_OF_NO_RETURN, Unanswerable, disk, disk_prelude, finished, packages,
-    prelude, system_name,
+    AnswerFile, Given, Unanswerable, disk, disk_prelude, finished, packages, prelude, stages, system_name,
 };
 use crate::answer::shell::words;
 use crate::identity;
@@ -183,9 +182,11 @@ fn partitioning(given: &Given, list: &mut List) -> Result<(), Unanswerable> {
 fn early(given: &Given) -> Vec<Statement> {
     let fetch = |name: &str| Statement::Try(words!["preseed_fetch", name, format!("/tmp/lab-{name}")]);
     let mut statements = prelude(given);
-    statements
-        .push(Statement::Stage(FIRST_STAGE, vec![fetch("partman.sh"), fetch("stage.sh"), fetch("late.sh")]));
-    statements.push(hook("base-installer.d", POINT_OF_NO_RETURN, "base"));
+    statements.push(Statement::Stage(
+        stages::FIRST,
+        vec![fetch("partman.sh"), fetch("stage.sh"), fetch("late.sh")],
+    ));
+    statements.push(hook("base-installer.d", stages::POINT_OF_NO_RETURN, "base"));
     statements.push(hook("pre-pkgsel.d", "base", "packages"));
     statements.push(Statement::Begin("hardware"));
     statements
@@ -220,7 +221,7 @@ fn partman(given: &Given) -> Result<Vec<Statement>, Unanswerable> {
         statements.extend(assign::hook(chosen, group));
     } else {
         statements.push(set("partman-auto/disk"));
-        statements.push(Statement::Begin(POINT_OF_NO_RETURN));
+        statements.push(Statement::Begin(stages::POINT_OF_NO_RETURN));
     }
     Ok(statements)
 }

@@ -44,6 +44,10 @@ pub(super) fn own_system(
     };
     let mut arguments = vec![format!("lab.site={}", given.base), format!("lab.mode={mode}"), bootif(given)];
     arguments.extend(token.map(|token| format!("lab.token={token}")));
+    if let Some((fixed, _)) = given.fixed {
+        arguments.push(format!("lab.address={}/{}", fixed.address, fixed.prefix));
+        arguments.extend(fixed.gateway.map(|gateway| format!("lab.gateway={gateway}")));
+    }
     arguments
         .extend(given.server.map(|server| server.spec.boot.kernel_arguments.clone()).unwrap_or_default());
     Ok(System { kernel: format!("{folder}/vmlinuz"), initrds: vec![format!("{folder}/initrd")], arguments })

@@ -42,7 +42,7 @@ fn quoted(argument: &str) -> Result<String, CannotStart> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Circumstances, Start, start};
+    use super::super::{Circumstances, Start, medium, start};
     use super::*;
     use crate::client::Platform;
     use lab_kinds::Define;
@@ -76,6 +76,7 @@ mod tests {
             platform: Platform::UefiX64,
             base: "http://10.9.0.2",
             log_host: [10, 9, 0, 2].into(),
+            fixed: None,
             token,
         }
     }
@@ -128,11 +129,53 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_without_dhcp() {
+        let fixed = medium::Fixed {
+            address: [10, 9, 0, 50].into(),
+            prefix: 24,
+            gateway: Some([10, 9, 0, 254].into()),
+        };
+        let names = [[10, 9, 0, 3].into()];
+        let check = |method, family, expected: &str| {
+            let os = operating_system(method, family);
+            let given = Circumstances { fixed: Some((fixed, &names)), ..given(&os, Some("t")) };
+            let Ok(Start::System(system)) = start(BootAnswer::Install, &given) else { panic!("{method:?}") };
+            let said = system.arguments.join(" ");
+            assert!(said.contains(expected) && !said.contains("dhcp"), "{said}");
+        };
+        let dracut = " ip=10.9.0.50::10.9.0.254:255.255.255.0:::none nameserver=10.9.0.3 ";
+        check(Method::Kickstart, Family::Fedora, dracut);
+        check(Method::Autoinstall, Family::Ubuntu, dracut);
+        let netcfg = " netcfg/disable_autoconfig=true netcfg/get_ipaddress=10.9.0.50 netcfg/get_netmask=255.255.255.0 \
+                      netcfg/confirm_static=true netcfg/get_gateway=10.9.0.254 netcfg/get_nameservers=10.9.0.3 ";
+        check(Method::Preseed, Family::Debian, netcfg);
+        check(Method::Image, Family::Debian, " lab.address=10.9.0.50/24 lab.gateway=10.9.0.254");
+    }
+
+    #[test]
+    fn rescue_by_anaconda() {
+        let os = operating_system(Method::Kickstart, Family::Fedora);
+        let Ok(Start::System(system)) = start(BootAnswer::Debug, &given(&os, Some("t"))) else {
+            panic!("it can be started")
+        };
+        let expected = [
+            "inst.stage2=http://10.9.0.2/artefacts/s/s",
+            "inst.ks=http://10.9.0.2/answers/t/rescue.cfg",
+            "inst.syslog=10.9.0.2:514",
+            "ip=dhcp",
+            "inst.rescue",
+            "inst.sshd",
+            "BOOTIF=01-52-54-00-00-00-01",
+        ];
+        assert_eq!(system.arguments, expected);
+    }
+
+    #[test]
     fn what_cannot_be_started_says_why() {
         let mut os = operating_system(Method::Preseed, Family::Debian);
         os.spec.artefacts.remove(0);
         let error = start(BootAnswer::Install, &given(&os, Some("t"))).expect_err("there is no kernel");
-        assert_eq!(error, CannotStart::NoArtefact { name: String::new(), purpose: "kernel" });
+        assert_eq!(error, CannotStart::NoArtefact { name: "debian-13".into(), purpose: "kernel" });
         let arm = Circumstances { platform: Platform::UefiArm64, ..given(&os, Some("t")) };
         assert!(matches!(start(BootAnswer::Install, &arm), Err(CannotStart::OtherProcessor { .. })));
         let risc = Circumstances { platform: Platform::UefiRiscV64, ..given(&os, Some("t")) };

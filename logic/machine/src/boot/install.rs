@@ -43,10 +43,19 @@ pub(super) fn system(given: &Circumstances) -> Result<System, CannotStart> {
     if os.spec.method == Method::Image {
         return own_system("install", Some(token), given);
     }
+    rest_of_system(os, unattended(os, token, given), given)
+}
+
+/// A distribution's kernel with arguments of ours, the NIC that boots, and its own.
+pub(super) fn rest_of_system(
+    os: &OperatingSystem,
+    mut arguments: Vec<String>,
+    given: &Circumstances,
+) -> Result<System, CannotStart> {
+    let name = os.metadata.name.clone().unwrap_or_default();
     let find = |purpose, text| {
         artefact(os, purpose).ok_or(CannotStart::NoArtefact { name: name.clone(), purpose: text })
     };
-    let mut arguments = unattended(os, token, given);
     arguments.push(bootif(given));
     arguments.extend(os.spec.installer_arguments.iter().cloned());
     Ok(System {
@@ -67,27 +76,59 @@ fn unattended(os: &OperatingSystem, token: &str, given: &Circumstances) -> Vec<S
     let stage2 = artefact(os, Purpose::Stage2).map(|stage2| format!("{base}/{}", artefact_path(stage2)));
     match os.spec.method {
         Method::Image => Vec::new(),
-        Method::Kickstart => {
-            let stage2 = stage2.map(|url| format!("inst.stage2={url}"));
-            let rest = [
-                format!("inst.ks={answers}/ks.cfg"),
-                format!("inst.syslog={log_host}:514"),
-                "ip=dhcp".into(),
-            ];
-            stage2.into_iter().chain(rest).collect()
-        }
+        Method::Kickstart => anaconda(os, &format!("{answers}/ks.cfg"), given),
         Method::Autoinstall => {
             let stage2 = stage2.map(|url| format!("url={url}"));
-            let rest = ["autoinstall".into(), format!("ds=nocloud;s={answers}/"), "ip=dhcp".into()];
-            stage2.into_iter().chain(rest).collect()
+            let rest = ["autoinstall".into(), format!("ds=nocloud;s={answers}/")];
+            stage2.into_iter().chain(rest).chain(addressing(given)).collect()
         }
-        Method::Preseed => vec![
-            "auto=true".into(),
-            "priority=critical".into(),
-            "interface=auto".into(),
-            format!("url={answers}/preseed.cfg"),
-            format!("log_host={log_host}"),
-            "log_port=514".into(),
-        ],
+        Method::Preseed => {
+            let mut arguments: Vec<String> = vec![
+                "auto=true".into(),
+                "priority=critical".into(),
+                "interface=auto".into(),
+                format!("url={answers}/preseed.cfg"),
+                format!("log_host={log_host}"),
+                "log_port=514".into(),
+            ];
+            arguments.extend(netcfg(given));
+            arguments
+        }
     }
+}
+
+/// The arguments of Anaconda with a kickstart.
+pub(super) fn anaconda(os: &OperatingSystem, kickstart: &str, given: &Circumstances) -> Vec<String> {
+    let stage2 = artefact(os, Purpose::Stage2);
+    // A mirror's folder holds stage 2 as well.
+    let stage2 = match (stage2, os.spec.repositories.first()) {
+        (Some(stage2), _) => Some(format!("inst.stage2={}/{}", given.base, artefact_path(stage2))),
+        (None, Some(repository)) => Some(format!("inst.stage2={}", repository.url)),
+        (None, None) => None,
+    };
+    let rest = [format!("inst.ks={kickstart}"), format!("inst.syslog={}:514", given.log_host)];
+    stage2.into_iter().chain(rest).chain(addressing(given)).collect()
+}
+
+/// The machine's address, in the form that dracut and casper share.
+fn addressing(given: &Circumstances) -> Vec<String> {
+    let Some((fixed, names)) = given.fixed else { return vec!["ip=dhcp".into()] };
+    let gateway = fixed.gateway.map(|gateway| gateway.to_string()).unwrap_or_default();
+    let mut arguments = vec![format!("ip={}::{gateway}:{}:::none", fixed.address, fixed.mask())];
+    arguments.extend(names.iter().map(|name| format!("nameserver={name}")));
+    arguments
+}
+
+/// The same in the words of Debian-Installer; nothing where DHCP tells.
+fn netcfg(given: &Circumstances) -> Vec<String> {
+    let Some((fixed, names)) = given.fixed else { return Vec::new() };
+    let mut arguments = vec![
+        "netcfg/disable_autoconfig=true".to_owned(),
+        format!("netcfg/get_ipaddress={}", fixed.address),
+        format!("netcfg/get_netmask={}", fixed.mask()),
+        "netcfg/confirm_static=true".into(),
+    ];
+    arguments.extend(fixed.gateway.map(|gateway| format!("netcfg/get_gateway={gateway}")));
+    arguments.extend(names.first().map(|name| format!("netcfg/get_nameservers={name}")));
+    arguments
 }

@@ -24,7 +24,7 @@ use std::path::Path;
 const NAME: &str = "52-54-00-00-00-01";
 
 /// A labd with a layout, an operating system whose image lies in the folder, controllers, and a site that knows all of it.
-async fn lab(folder: &Path) -> (Client, Valve, Controllers, Running) {
+pub async fn lab(folder: &Path) -> (Client, Valve, Controllers, Running) {
     let (client, valve) = client::over_a_store(&folder.join("store"));
     let mut system = OperatingSystem::example();
     let image = folder.join("root.tar.zst");
@@ -49,7 +49,7 @@ fn digits(text: &str) -> String {
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn found() -> Discovery {
+pub fn found() -> Discovery {
     let mut found = Discovery { uuid: Some(Machine::new(1).uuid()), ..Discovery::default() };
     found.hardware = Server::example().status.hardware;
     found.hardware.firmware.kind = Some(FirmwareType::Uefi);
@@ -63,12 +63,12 @@ fn answered(taken: Taken) -> Orders {
     serde_json::from_slice(&json).expect("they are orders")
 }
 
-async fn wish(client: &Client, spec: Json) -> Server {
+pub async fn wish(client: &Client, spec: Json) -> Server {
     let patch = Patch::Merge(json!({"spec": spec}));
     client.resource().patch(NAME, &patch, &PatchParams::default()).await.expect("it is patched")
 }
 
-async fn phase(client: &Client, phase: Phase) -> Server {
+pub async fn phase(client: &Client, phase: Phase) -> Server {
     server(client, NAME, |server| server.status.phase == Some(phase)).await
 }
 

@@ -1,5 +1,6 @@
 //! A site beside an API server of its own: what it sees arrives there, and it goes on where the server is out of reach.
 
+mod answering;
 mod client;
 mod installing;
 mod machine;
