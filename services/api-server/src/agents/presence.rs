@@ -7,7 +7,7 @@ use http::Method;
 use jiff::Timestamp;
 use lab_kinds::metal::Server;
 use lab_machine::presence::{self, News};
-use lab_object::{Json, Status, Time};
+use lab_object::{Json, Reason, Status, Time};
 use lab_wire::{agent::System, site::Discovery};
 use serde::Deserialize;
 use serde_json::{Map, json};
@@ -20,6 +20,9 @@ use std::{
 const GRACE: Duration = Duration::from_secs(15);
 /// How long agents have to come back after labd was started.
 const RETURN: Duration = Duration::from_secs(90);
+
+/// How often a status is looked at anew because others wrote it meanwhile.
+const ATTEMPTS: usize = 20;
 
 const MERGE: &str = "application/merge-patch+json";
 
@@ -92,23 +95,32 @@ async fn note_gone(server: &ApiServer, tenant: &str, uid: &str) {
     }
 }
 
-/// Writes what is new of a server's agent; whether there is such a server.
+/// Writes what is new of a server's agent; whether there is such a server. Others write its status as well, of which nothing may be
+/// lost: where they were quicker, it is looked at anew.
 async fn write(server: &ApiServer, tenant: &str, uid: &str, news: &News<'_>) -> Result<bool, Status> {
     // The semaphore is never closed.
     let _turn = server.agents.writes.acquire().await;
     let servers = servers(tenant);
-    let Some(object) = server.own_get(&format!("{servers}/{uid}")).await? else { return Ok(false) };
-    if metadata::text(&object, "uid") != uid {
-        return Ok(false);
+    for _ in 0..ATTEMPTS {
+        let Some(object) = server.own_get(&format!("{servers}/{uid}")).await? else { return Ok(false) };
+        if metadata::text(&object, "uid") != uid {
+            return Ok(false);
+        }
+        let stored = Server::deserialize(&object).map_err(crate::fault::internal)?;
+        let new = presence::status(&stored.status, news, Time::cut(Timestamp::now()));
+        if new == stored.status {
+            return Ok(true);
+        }
+        let version = metadata::text(&object, "resourceVersion");
+        let status = changes(&as_json(&stored.status)?, as_json(&new)?);
+        let patch = json!({"metadata": {"resourceVersion": version}, "status": status});
+        let path = format!("{servers}/{}/status?fieldManager=labd", metadata::text(&object, "name"));
+        match server.own(Method::PATCH, &path, MERGE, &patch).await {
+            Err(status) if status.reason == Some(Reason::Conflict) => {}
+            written => return written.map(|_| true),
+        }
     }
-    let stored = Server::deserialize(&object).map_err(crate::fault::internal)?;
-    let new = presence::status(&stored.status, news, Time::cut(Timestamp::now()));
-    if new == stored.status {
-        return Ok(true);
-    }
-    let patch = json!({"status": changes(&as_json(&stored.status)?, as_json(&new)?)});
-    let path = format!("{servers}/{}/status?fieldManager=labd", metadata::text(&object, "name"));
-    server.own(Method::PATCH, &path, MERGE, &patch).await.map(|_| true)
+    Err(crate::fault::internal("its status changes faster than it can be written"))
 }
 
 fn as_json(status: &impl serde::Serialize) -> Result<Map<String, Json>, Status> {
