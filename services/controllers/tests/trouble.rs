@@ -27,9 +27,9 @@ async fn a_failing_api_is_asked_ever_more_seldom() {
     let registry = lab_kinds::registry();
     let options = Options { keep_events: SignedDuration::from_hours(1), seed: 7 };
     let controllers = start(&Client::new("test", transport), &registry, &options);
-    // One asker per kind, one more for namespaces and one for events.
+    // One asker per kind; besides, one each for namespaces, events, one-shot boots, bastions and wiping, and three for plans.
     let followed = registry.kinds().iter().filter(|kind| !kind.read_only).count();
-    let askers = followed + 2;
+    let askers = followed + 8;
     tokio::time::sleep(Duration::from_secs(60)).await;
     let first = asked.swap(0, Ordering::SeqCst);
     assert!((askers..askers * 14).contains(&first), "{first} requests of {askers} in the first minute");
