@@ -13,7 +13,8 @@ pub struct Options {
     no_static: bool,
 }
 
-const PROGRAMS: [&str; 4] = ["--package", "labctl", "--package", "labd"];
+const PROGRAMS: [&str; 8] =
+    ["--package", "labctl", "--package", "labd", "--package", "bastion", "--package", "lab-agent"];
 
 /// Builds the programs with optimisation and packs them.
 pub fn run(options: &Options) -> anyhow::Result<()> {

@@ -6,9 +6,14 @@ mod rehearse;
 mod serve;
 mod status;
 
-use clap::Parser;
+use anyhow::Context;
+use clap::{CommandFactory, Parser};
 use config::{Flags, Settings};
-use std::{io::Write, process::ExitCode};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 /// Wrong flags or configuration; what clap itself exits with.
 const USAGE: u8 = 2;
@@ -45,18 +50,37 @@ enum Command {
     /// Try a site's configuration on simulated firmware before machines do: what each kind would be offered, fetch and start, and where it
     /// would stop. Nothing goes over the network but artefacts that it would fetch. Exit code 1 where a machine would be left behind
     Rehearse(rehearse::Rehearse),
+    /// Write the man pages into a folder, for packages
+    #[command(hide = true)]
+    ManPages {
+        /// The folder; made if it is not there
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    if let Some(Command::Rehearse(arguments)) = args.command {
-        return match rehearse::run(arguments) {
-            Ok(true) => ExitCode::SUCCESS,
-            Ok(false) => ExitCode::FAILURE,
-            Err(error) => complain(&error, 1),
-        };
+    let done = match args.command {
+        None => return serve(args.flags),
+        Some(Command::Rehearse(arguments)) => rehearse::run(arguments),
+        Some(Command::ManPages { folder }) => man_pages(&folder).map(|()| true),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => complain(&error, 1),
     }
-    let settings = match Settings::load(args.flags) {
+}
+
+fn man_pages(folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder)
+        .and_then(|()| clap_mangen::generate_to(Args::command(), folder))
+        .with_context(|| format!("writing man pages into {}", folder.display()))
+}
+
+fn serve(flags: Flags) -> ExitCode {
+    let settings = match Settings::load(flags) {
         Ok(settings) => settings,
         Err(error) => return complain(&error, USAGE),
     };

@@ -29,9 +29,8 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-const UNIT: &str = "[Unit]\nDescription=Lab agent\nWants=network-online.target\nAfter=network-online.target\n\n\
-    [Service]\nExecStart=/usr/local/bin/lab-agent run\nRestart=always\nRestartSec=5\n\n\
-    [Install]\nWantedBy=multi-user.target\n";
+/// The service, as it stands on an installed system. The package has the same, with its executable in `/usr/bin`.
+const UNIT: &str = include_str!("lab-agent.service");
 
 #[cfg(test)]
 mod tests {

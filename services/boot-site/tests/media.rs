@@ -100,7 +100,10 @@ struct Running {
 impl Running {
     async fn start(folder: &Path, with_dhcp: bool) -> Self {
         let tap = Tap::new(TAP, "10.96.0.1/24");
-        let site = Arc::new(Site::new(Settings { http_port: 80, folder: folder.into(), labd: None }, Arc::new(Real)));
+        let site = Arc::new(Site::new(
+            Settings { http_port: 80, folder: folder.into(), labd: None },
+            Arc::new(Real),
+        ));
         site.serve_on([(TAP.into(), ([10, 96, 0, 1].into(), 24))].into());
         site.with(|known| known.put_network(network()));
         let mut tasks = JoinSet::new();

@@ -14,9 +14,9 @@ use std::{
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The programs that are packaged, each in a package of its own name.
-pub const PROGRAMS: [&str; 2] = ["labctl", LABD.name];
+pub const PROGRAMS: [&str; 4] = ["labctl", LABD.name, BASTION.name, LAB_AGENT.name];
 
-const SERVICES: [Service; 1] = [LABD];
+const SERVICES: [Service; 3] = [LABD, BASTION, LAB_AGENT];
 
 /// A package: a program with all that belongs to it.
 pub struct Package {
@@ -101,8 +101,10 @@ struct Service {
     description: &'static str,
     manual: &'static [u8],
     /// In `/etc/lab`, under this name.
-    configuration: (&'static str, &'static [u8]),
-    unit: (&'static str, &'static [u8]),
+    configuration: Option<(&'static str, &'static str)>,
+    unit: (&'static str, &'static str),
+    /// Whether it writes man pages of itself.
+    has_manual_pages: bool,
 }
 
 const LABD: Service = Service {
@@ -111,20 +113,53 @@ const LABD: Service = Service {
     description: "Lab turns bare machines into multi-tenant Kubernetes, from one API.\n\
                   labd serves that API over an embedded store. `systemctl enable --now labd` starts it.",
     manual: include_bytes!("../../../docs/labd.md"),
-    configuration: ("labd.toml", include_bytes!("../../../apps/labd/labd.toml")),
-    unit: ("labd.service", include_bytes!("../files/labd.service")),
+    configuration: Some(("labd.toml", include_str!("../../../apps/labd/labd.toml"))),
+    unit: ("labd.service", include_str!("../files/labd.service")),
+    has_manual_pages: true,
+};
+
+const BASTION: Service = Service {
+    name: "bastion",
+    summary: "boot server of Lab for a site of its own",
+    description: "Lab turns bare machines into multi-tenant Kubernetes, from one API.\n\
+                  bastion answers a site's machines that boot from the network, beside a labd elsewhere. It joins with\n\
+                  what /etc/lab/bastion.toml and a join token say; `systemctl enable --now bastion` starts it.",
+    manual: include_bytes!("../../../docs/bastion.md"),
+    configuration: Some(("bastion.toml", include_str!("../../../apps/bastion/bastion.toml"))),
+    unit: ("bastion.service", include_str!("../files/bastion.service")),
+    has_manual_pages: true,
+};
+
+/// An agent's configuration comes with joining. It goes into every machine's memory when that is discovered: it has no library for
+/// man pages in it.
+const LAB_AGENT: Service = Service {
+    name: "lab-agent",
+    summary: "keeps a machine in reach of Lab's control plane",
+    description: "Lab turns bare machines into multi-tenant Kubernetes, from one API.\n\
+                  lab-agent keeps a machine in reach of labd. `lab-agent join` makes this machine one of labd's;\n\
+                  `systemctl enable --now lab-agent` starts it then.",
+    manual: include_bytes!("../../../docs/agent.md"),
+    configuration: None,
+    unit: ("lab-agent.service", include_str!("../../../logic/install/src/lab-agent.service")),
+    has_manual_pages: false,
 };
 
 impl Service {
     fn package(&self, programs: &Path, scratch: &Path) -> anyhow::Result<Package> {
         let path = programs.join(self.name);
         let mut files = shared(self.name, self.manual);
-        files.extend(man_pages(&path, &scratch.join(format!("man-{}", self.name)))?);
-        let mut add = |folder: &str, (name, content): (&str, &[u8]), kind| {
+        if self.has_manual_pages {
+            files.extend(man_pages(&path, &scratch.join(format!("man-{}", self.name)))?);
+        }
+        let mut add = |folder: &str, name: &str, content: &str, kind| {
             files.push(File { path: format!("{folder}/{name}"), content: content.into(), kind });
         };
-        add("/etc/lab", self.configuration, Kind::Config);
-        add("/usr/lib/systemd/system", self.unit, Kind::Data);
+        if let Some((name, content)) = self.configuration {
+            add("/etc/lab", name, content, Kind::Config);
+        }
+        // What is installed by hand lies in /usr/local.
+        let unit = self.unit.1.replace("/usr/local/bin/", "/usr/bin/");
+        add("/usr/lib/systemd/system", self.unit.0, &unit, Kind::Data);
         Ok(Package {
             name: self.name,
             summary: self.summary,

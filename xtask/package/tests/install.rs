@@ -49,6 +49,14 @@ fn package(begin: &str, end: &str) -> anyhow::Result<PathBuf> {
     entries.find(fits).with_context(|| format!("no {begin}*{end} was made"))
 }
 
+/// Every package's name.
+const ALL: [&str; 4] = ["labctl", "labd", "bastion", "lab-agent"];
+
+/// The packages of one format, where a name is followed by `separator`.
+fn every(separator: &str, end: &str) -> anyhow::Result<Vec<PathBuf>> {
+    ALL.iter().map(|name| package(&format!("{name}{separator}"), end)).collect()
+}
+
 fn dpkg(root: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("dpkg");
     command.arg(format!("--root={}", root.display())).args(["--log=/dev/null", "--force-not-root"]);
@@ -66,8 +74,7 @@ fn debian() -> anyhow::Result<()> {
         fs::create_dir_all(root.join("var/lib/dpkg").join(folder))?;
     }
     fs::write(root.join("var/lib/dpkg/status"), "")?;
-    let (labctl, labd) = (package("labctl_", ".deb")?, package("labd_", ".deb")?);
-    run(dpkg(root, &["--install"]).args([&labctl, &labd]))?;
+    run(dpkg(root, &["--install"]).args(every("_", ".deb")?))?;
     let status = run(&mut dpkg(root, &["--status", "labctl"]))?;
     assert!(status.contains("install ok installed"), "{status}");
     assert!(status.contains("Depends: libc6 (>= 2."), "{status}");
@@ -79,7 +86,7 @@ fn debian() -> anyhow::Result<()> {
     // What the administrator wrote stays when the program goes, and goes with a purge.
     let config = root.join("etc/lab/labd.toml");
     fs::write(&config, "listen = \"127.0.0.1:1\"\n")?;
-    run(&mut dpkg(root, &["--remove", "labctl", "labd"]))?;
+    run(dpkg(root, &["--remove"]).args(ALL))?;
     assert!(!root.join("usr/bin/labd").exists() && config.exists());
     run(&mut dpkg(root, &["--purge", "labd"]))?;
     assert!(!config.exists());
@@ -101,13 +108,13 @@ fn rpm(root: &Path, arguments: &[&str]) -> Command {
 fn red_hat() -> anyhow::Result<()> {
     let tree = tempfile::tempdir()?;
     let root = tree.path();
-    let (labctl, labd) = (package("labctl-", ".rpm")?, package("labd-", ".rpm")?);
-    run(Command::new("rpm").arg("--checksig").arg(&labctl))?;
+    let all = every("-0", ".rpm")?;
+    run(Command::new("rpm").arg("--checksig").args(&all))?;
     run(&mut rpm(root, &["--initdb"]))?;
     // No shell in the tree, so no scripts: they are looked at in `scripts`.
-    run(rpm(root, &["--nodeps", "--noscripts", "--install"]).args([&labctl, &labd]))?;
+    run(rpm(root, &["--nodeps", "--noscripts", "--install"]).args(&all))?;
     // Sizes, modes and digests are what the packages say.
-    run(&mut rpm(root, &["--verify", "--nodeps", "labctl", "labd"]))?;
+    run(rpm(root, &["--verify", "--nodeps"]).args(ALL))?;
     let needs = run(&mut rpm(root, &["--query", "--requires", "labctl"]))?;
     assert!(needs.contains("libc.so.6(GLIBC_2."), "{needs}");
     assert_eq!(run(&mut rpm(root, &["--query", "--configfiles", "labd"]))?, "/etc/lab/labd.toml\n");
@@ -115,7 +122,7 @@ fn red_hat() -> anyhow::Result<()> {
     assert_eq!(licence, "/usr/share/licenses/labctl/LICENSE\n");
     used(root, &root.join("usr/share/zsh/site-functions"))?;
 
-    run(&mut rpm(root, &["--noscripts", "--erase", "labctl", "labd"]))?;
+    run(rpm(root, &["--noscripts", "--erase"]).args(ALL))?;
     for gone in ["usr/bin/labctl", "usr/share/doc/labctl", "usr/lib/systemd/system/labd.service"] {
         assert!(!root.join(gone).exists(), "{gone} is still there");
     }
@@ -130,13 +137,22 @@ fn used(root: &Path, zsh: &Path) -> anyhow::Result<()> {
         format!("labctl {version}\n")
     );
     assert_eq!(run(Command::new(root.join("usr/bin/labd")).arg("version"))?, format!("labd {version}\n"));
+    for name in ["bastion", "lab-agent"] {
+        let said = run(Command::new(root.join("usr/bin").join(name)).arg("--version"))?;
+        assert_eq!(said, format!("{name} {version}\n"));
+    }
     let program = fs::read(root.join("usr/bin/labctl"))?;
     assert!(!program.windows(7).any(|w| w == b".symtab"), "labctl has its symbols still");
     man(root)?;
     bash(root)?;
     zsh_completes(root, zsh)?;
     fish(root)?;
-    unit(root)
+    let config = root.join("etc/lab/labd.toml");
+    let said = run(Command::new(root.join("usr/bin/labd")).arg("--config").arg(&config).arg("version"));
+    said.context("labd reads the configuration that is installed")?;
+    unit(root, "labd", "labd --config /etc/lab/labd.toml")?;
+    unit(root, "bastion", "bastion --config /etc/lab/bastion.toml")?;
+    unit(root, "lab-agent", "lab-agent run")
 }
 
 fn man(root: &Path) -> anyhow::Result<()> {
@@ -171,7 +187,9 @@ fn man(root: &Path) -> anyhow::Result<()> {
     for part in ["ENVIRONMENT\n", "LAB_KUBECONFIG", "EXIT STATUS\n", "8  nobody serves this yet"] {
         assert!(text.contains(part), "{part:?} is not in {text}");
     }
-    assert!(render("labd.1.gz")?.contains("EXAMPLES\n"));
+    for page in ["labd.1.gz", "bastion.1.gz"] {
+        assert!(render(page)?.contains("EXAMPLES\n"), "{page}");
+    }
     Ok(())
 }
 
@@ -229,22 +247,18 @@ fn fish(root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// systemd understands every line of the unit. The unit names /usr/bin, which here lies in the tree.
-fn unit(root: &Path) -> anyhow::Result<()> {
-    let text = fs::read_to_string(root.join("usr/lib/systemd/system/labd.service"))?;
-    let program = root.join("usr/bin/labd");
-    assert!(text.contains("ExecStart=/usr/bin/labd --config /etc/lab/labd.toml\n"));
-    let config = root.join("etc/lab/labd.toml");
-    let said = run(Command::new(&program).arg("--config").arg(&config).arg("version"));
-    said.context("labd reads the configuration that is installed")?;
+/// systemd understands every line of a unit. The unit names /usr/bin, which here lies in the tree.
+fn unit(root: &Path, name: &str, command: &str) -> anyhow::Result<()> {
+    let text = fs::read_to_string(root.join(format!("usr/lib/systemd/system/{name}.service")))?;
+    assert!(text.contains(&format!("ExecStart=/usr/bin/{command}\n")), "{text}");
     if Command::new("systemd-analyze").arg("--version").output().is_err() {
         // Containers are often without systemd; the machine that needs the unit is not.
         return Ok(());
     }
-    let copy = root.join("labd.service");
-    fs::write(&copy, text.replace("/usr/bin/labd", &program.to_string_lossy()))?;
+    let copy = root.join(format!("{name}.service"));
+    fs::write(&copy, text.replace("/usr/bin/", &format!("{}/", root.join("usr/bin").display())))?;
     let said = run(Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&copy))?;
-    assert_eq!(said, "");
+    assert_eq!(said, "", "{name}");
     Ok(())
 }
 
