@@ -39,7 +39,8 @@ pub fn renewed(
     plan.made_at = before.filter(|_| same).and_then(|before| before.made_at).or(Some(now));
     plan.observed_generation = server.metadata.generation;
     plan.approved = approval::approved(server, &plan).is_ok();
-    status.phase = phase(&status, &plan, same);
+    let newly_approved = plan.approved && before.is_some_and(|before| !before.approved);
+    status.phase = phase(&status, &plan, same, newly_approved);
     if matches!(status.phase, Some(Phase::Discovered | Phase::Planned | Phase::Approved)) {
         status.message.clone_from(&plan.refused);
     }
@@ -122,14 +123,15 @@ fn fitting<'a>(
 }
 
 /// Where the machine is in its life with this plan. An installation that is under way, has ended or failed has its phase from elsewhere,
-/// as long as the plan is the one that it was of.
-fn phase(status: &ServerStatus, plan: &Plan, same: bool) -> Option<Phase> {
+/// as long as the plan is the one that it was of. Whoever approves after a failure has looked at it.
+fn phase(status: &ServerStatus, plan: &Plan, same: bool, newly_approved: bool) -> Option<Phase> {
     match status.phase {
         None
         | Some(
             Phase::Registered | Phase::Discovering | Phase::Discovered | Phase::Planned | Phase::Approved,
         ) => {}
         Some(Phase::Failed | Phase::Installing) if !same => {}
+        Some(Phase::Failed) if newly_approved => {}
         other => return other,
     }
     Some(match plan {

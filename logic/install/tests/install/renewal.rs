@@ -85,6 +85,15 @@ fn phases_that_others_say() {
     check(Phase::Failed, true, Phase::Planned);
     check(Phase::Installing, false, Phase::Installing);
     check(Phase::Installing, true, Phase::Planned);
+    // Approving what failed means that somebody has looked at it.
+    let mut server = server(&machine);
+    server.status = look(&machine, &server, 1);
+    server.status.phase = Some(Phase::Failed);
+    server.spec.install.as_mut().expect("it has one").approve = machine.plan().hash;
+    server.status = look(&machine, &server, 2);
+    assert_eq!(server.status.phase, Some(Phase::Approved));
+    server.status.phase = Some(Phase::Failed);
+    assert_eq!(look(&machine, &server, 3).phase, Some(Phase::Failed));
     for phase in [Phase::Installed, Phase::Ready, Phase::Offline, Phase::Debug, Phase::Wiping] {
         check(phase, true, phase);
     }

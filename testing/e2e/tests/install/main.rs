@@ -205,24 +205,25 @@ fn whole_way(firmware: Firmware, number: u8) {
 
 /// Between approval and boot a disk is put in.
 fn a_plan_for_other_disks_is_refused(lab: &mut Lab) {
-    lab.labctl.run(&["reprovision", &lab.name, "--yes"]);
+    let name = lab.name.clone();
+    let unpacked = |lab: &Lab| lab.labctl.run(&["logs", &name]).matches("unpackImage began").count();
+    let before = unpacked(lab);
+    lab.labctl.run(&["reprovision", &name, "--yes"]);
     lab.until("a third plan is made", "{.status.plan.reprovision}", |number| number == "2");
-    let approved = lab.labctl.run(&["get", "srv", &lab.name, "-o", "jsonpath={.status.plan.hash}"]);
-    lab.labctl.run(&["approve", &lab.name, "--yes"]);
+    let approved = lab.labctl.run(&["get", "srv", &name, "-o", "jsonpath={.status.plan.hash}"]);
+    lab.labctl.run(&["approve", &name, "--yes"]);
     lab.machine.cut();
     lab.machine.add_disk();
     lab.start();
     let other = |hash: &str| !hash.is_empty() && hash != approved.trim();
     lab.until("a plan is made for the disks as they are", "{.status.plan.hash}", other);
-    let message = lab.labctl.run(&["logs", &lab.name]);
-    assert!(!message.contains("unpackImage began") || message.contains("nothing was written"), "{message}");
-    let path = "{.status.plan.approved}{.status.install.reprovision}";
-    let found = lab.labctl.run(&["get", "srv", &lab.name, "-o", &format!("jsonpath={path}")]);
-    assert_eq!(
-        found.trim().trim_start_matches("false"),
-        "1",
-        "nobody approved it, and nothing was installed"
-    );
+    let said = lab.labctl.until("it says why not", PATIENCE, &["logs", &name], |log| {
+        log.contains("check failed: nothing was written") || log.contains("waiting: a plan was made")
+    });
+    assert_eq!(unpacked(lab), before, "nothing was installed:\n{said}");
+    let path = "jsonpath={.status.plan.approved}{.status.install.reprovision}";
+    let found = lab.labctl.run(&["get", "srv", &name, "-o", path]);
+    assert_eq!(found.trim().trim_start_matches("false"), "1", "nobody approved it");
 }
 
 #[test]
