@@ -125,7 +125,7 @@ impl Running {
     /// Waits until something happened to the machine, and prints what does.
     async fn until(&self, what: &str, is: impl Fn(&Event) -> bool) {
         let mut shown = 0;
-        while self.began.elapsed() < Duration::from_secs(540) {
+        while self.began.elapsed() < Duration::from_secs(1800) {
             tokio::time::sleep(Duration::from_millis(500)).await;
             let reached = self.site.with(|known| {
                 let machine = known.machine(MAC)?;
