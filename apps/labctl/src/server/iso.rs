@@ -21,8 +21,8 @@ Examples:
   labctl iso --bastion home --file boot.iso
   labctl iso --address 10.9.0.50/24 --gateway 10.9.0.254      where there is no DHCP
 
-Needs GRUB for both kinds of firmware, iPXE, xorriso and mtools on this machine: on Debian and Ubuntu the
-packages grub-common, grub-pc-bin, grub-efi-amd64-bin, ipxe, xorriso and mtools.")]
+Needs GRUB for both kinds of firmware, iPXE, xorriso and mtools on this machine. Packages of Debian
+and Ubuntu: grub-common grub-pc-bin grub-efi-amd64-bin ipxe xorriso mtools")]
 pub struct Args {
     /// The bastion that machines are to find; only needed where there are several
     #[arg(long, value_name = "NAME", add = crate::complete::names_of("bastions"))]

@@ -25,7 +25,7 @@ pub struct Args {
     /// The form: table, yaml or json
     #[arg(long, short, value_name = "FORM", default_value = "table", hide_default_value = true)]
     output: Format,
-    /// Show what the distribution's installer will be told, with BASTION and TOKEN for what only a boot decides
+    /// Show what the distribution's installer will be told; only a boot fills BASTION and TOKEN
     #[arg(long, conflicts_with = "output")]
     show_answer_file: bool,
 }
