@@ -111,10 +111,8 @@ async fn one(
     kind: Kind,
 ) -> anyhow::Result<Rehearsal> {
     let folder = settings.files.clone();
-    let site = Site::new(
-        lab_boot_site::Settings { http_port: settings.http_port, folder, labd: None },
-        Arc::new(System),
-    );
+    let of_site = lab_boot_site::Settings { http_port: settings.http_port, folder, labd: None };
+    let site = Site::new(of_site, Arc::new(System));
     let artefacts = tempfile::tempdir().context("cannot make a folder for artefacts")?;
     site.keep_artefacts(artefacts.path()).context("cannot keep artefacts")?;
     site.with(|known| objects.put(known));

@@ -372,7 +372,11 @@ impl Machine {
             Some(bytes) if !is_signed(&bytes) => {
                 self.stop(format!("shim denies {folder}{}, which is not signed", BESIDE_SHIM[at]))
             }
-            Some(_) if self.by_proxy && matches!(way, Way::Tftp { .. }) => self.stop(
+            // Recorded with Debian 12's GRUB 2.06: it sends nothing more.
+            Some(_) if matches!(way, Way::Http { .. }) => {
+                self.stop("Debian's signed GRUB has no server to ask where it was loaded by HTTP, and stands at its prompt")
+            }
+            Some(_) if self.by_proxy => self.stop(
                 "Debian's signed GRUB does not hear proxy offers: it has no server to ask, and stands at its prompt",
             ),
             Some(_) => self.grub(way.grub(), 0),

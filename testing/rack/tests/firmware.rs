@@ -142,7 +142,10 @@ async fn arrive(firmware: &[Firmware], mode: DhcpMode, patience: Duration) -> bo
     for address in ["10.9.0.1/24", "10.9.0.2/24"] {
         ip(&["address", "add", address, "dev", TAP]).expect("the address is given");
     }
-    let site = Arc::new(Site::new(Settings { http_port: 80, folder: folder.path().into() }, Arc::new(Real)));
+    let site = Arc::new(Site::new(
+        Settings { http_port: 80, folder: folder.path().into(), labd: None },
+        Arc::new(Real),
+    ));
     site.serve_on([(TAP.into(), ([10, 9, 0, 1].into(), 24))].into());
     site.with(|known| known.put_network(network(mode)));
     let _servers = serve(&site).await;
@@ -193,7 +196,7 @@ fn check(test: &str, firmware: &[Firmware], mode: DhcpMode, expected: bool) {
     if !inside(test) {
         return;
     }
-    let patience = Duration::from_secs(if expected { 420 } else { 120 });
+    let patience = Duration::from_secs(if expected { 420 } else { 300 });
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let arrived = runtime.expect("it starts").block_on(arrive(firmware, mode, patience));
     assert_eq!(arrived, expected, "{firmware:?} with DHCP {mode:?}");
@@ -248,11 +251,11 @@ fn secure_boot_proxy() {
     check("secure_boot_proxy", &[Firmware::SecureBoot], DhcpMode::Proxy, false);
 }
 
-/// By HTTP GRUB has its address from the firmware, and its server from where it was loaded.
+/// Nor does it ask anybody where it was loaded by HTTP: GRUB 2.06 is fetched, sends nothing more, and stands at its prompt.
 #[test]
 #[ignore = "needs QEMU"]
 fn secure_boot_http_proxy() {
-    check("secure_boot_http_proxy", &[Firmware::SecureBootHttp], DhcpMode::Proxy, true);
+    check("secure_boot_http_proxy", &[Firmware::SecureBootHttp], DhcpMode::Proxy, false);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod daemon;
 mod joining;
-mod rehearsing;
+mod rehearsal;
 
 use daemon::{Daemon, bastion, text};
 use lab_e2e::labd::Labd;

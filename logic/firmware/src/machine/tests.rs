@@ -149,6 +149,8 @@ fn beside_another_server() {
     stops(Kind::UefiPxe2016, &direct, "", "nothing to boot");
     let http = [plain.clone(), proxy("http://10.9.0.2/snponly.efi", &[]), script];
     reaches_kernel(Kind::UefiHttp, &http, &[&["http://10.9.0.2/snponly.efi"], &ipxe[..]].concat());
+    let shim = [offer(None), proxy("http://10.9.0.2/shimx64.efi", &[])];
+    stops(Kind::SecureBootHttp, &shim, "", "where it was loaded by HTTP");
     stops(Kind::SecureBoot, &[plain, proxy("shimx64.efi", JUST_THE_FILE)], "", "does not hear proxy offers");
 }
 

@@ -1,6 +1,6 @@
-//! `bastion rehearse`.
+//! A rehearsal, with objects from files.
 
-use super::bastion;
+use crate::daemon::bastion;
 
 /// A site's objects as files, tried on every firmware.
 #[test]
