@@ -49,7 +49,7 @@ struct Args {
 enum Command {
     /// Try a site's configuration on simulated firmware before machines do: what each kind would be offered, fetch and start, and where it
     /// would stop. Nothing goes over the network but artefacts that it would fetch. Exit code 1 where a machine would be left behind
-    Rehearse(rehearse::Rehearse),
+    Rehearse(Box<rehearse::Rehearse>),
     /// Write the man pages into a folder, for packages
     #[command(hide = true)]
     ManPages {
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let done = match args.command {
         None => return serve(args.flags),
-        Some(Command::Rehearse(arguments)) => rehearse::run(arguments),
+        Some(Command::Rehearse(arguments)) => rehearse::run(*arguments),
         Some(Command::ManPages { folder }) => man_pages(&folder).map(|()| true),
     };
     match done {
