@@ -461,9 +461,12 @@ mod tests {
                     0 | 1 => { let _ = leases.offer(&pool, client, Some(address), at(now)); }
                     2 => {
                         let verdict = leases.request(&pool, client, address, 30, at(now));
-                        let before = (verdict == Verdict::Ack(address)).then(|| granted.insert(address, (client, now + 30)));
-                        if let Some((other, until)) = before.flatten() {
-                            prop_assert!(other == client || until <= now, "{} has {} until {}", other, address, until);
+                        if verdict == Verdict::Ack(address) {
+                            // Who takes another address gives up the one it had.
+                            granted.retain(|_, (holder, _)| *holder != client);
+                            if let Some((other, until)) = granted.insert(address, (client, now + 30)) {
+                                prop_assert!(until <= now, "{} has {} until {}", other, address, until);
+                            }
                         }
                     }
                     3 => leases.decline(client, address, at(now)),
