@@ -2,6 +2,7 @@
 
 use super::path::encode;
 use bytes::Bytes;
+use jiff::Timestamp;
 use lab_object::Json;
 use serde_json::json;
 
@@ -41,6 +42,10 @@ pub struct ListParams {
     pub resource_version: Option<String>,
     /// `Exact` or `NotOlderThan`.
     pub resource_version_match: Option<&'static str>,
+    /// Of the audit trail: entries from this time on.
+    pub since: Option<Timestamp>,
+    /// Of the audit trail: entries up to this time.
+    pub until: Option<Timestamp>,
 }
 
 impl ListParams {
@@ -63,6 +68,8 @@ impl ListParams {
         query.push_some("continue", self.continue_token.as_deref());
         query.push_some("resourceVersion", self.resource_version.as_deref());
         query.push_some("resourceVersionMatch", self.resource_version_match);
+        query.push_some("since", self.since.map(|time| time.to_string()).as_deref());
+        query.push_some("until", self.until.map(|time| time.to_string()).as_deref());
         query.0
     }
 }

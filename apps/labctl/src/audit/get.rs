@@ -1,5 +1,6 @@
 //! `labctl audit get`: entries, by who, what and when.
 
+use super::period::Period;
 use crate::{
     failure::{Failure, Outcome},
     kind,
@@ -8,10 +9,9 @@ use crate::{
 };
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use lab_object::Json;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use std::str::FromStr;
 
 const ENTRIES: &str = "/apis/audit.lab/v1alpha1/auditentries";
 
@@ -45,12 +45,8 @@ pub struct Args {
     /// Only the request of this ID
     #[arg(long, value_name = "ID")]
     request: Option<String>,
-    /// From this time on: a moment (RFC 3339), or how long ago, such as 30m, 2h or 1d
-    #[arg(long, value_name = "TIME")]
-    since: Option<Moment>,
-    /// Up to this time
-    #[arg(long, value_name = "TIME")]
-    until: Option<Moment>,
+    #[command(flatten)]
+    period: Period,
     /// At most so many, the newest
     #[arg(long, value_name = "N", default_value_t = 100)]
     last: u32,
@@ -60,43 +56,6 @@ pub struct Args {
     /// Do not show headings
     #[arg(long)]
     no_headers: bool,
-}
-
-/// A moment, or how long ago it was.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Moment {
-    At(Timestamp),
-    Ago(SignedDuration),
-}
-
-impl FromStr for Moment {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Ok(time) = text.parse() {
-            return Ok(Self::At(time));
-        }
-        let wrong =
-            || format!("{text:?} is neither a moment like 2026-11-21T12:00:00Z nor a length of time like 2h");
-        let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
-        let number: i64 = number.parse().ok().filter(|n| (0..=1_000_000).contains(n)).ok_or_else(wrong)?;
-        let seconds = match unit {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3600,
-            "d" => 86400,
-            _ => return Err(wrong()),
-        };
-        Ok(Self::Ago(SignedDuration::from_secs(number * seconds)))
-    }
-}
-
-impl Moment {
-    fn resolve(self, now: Timestamp) -> Timestamp {
-        match self {
-            Self::At(time) => time,
-            Self::Ago(span) => now.checked_sub(span).unwrap_or(Timestamp::MIN),
-        }
-    }
 }
 
 pub async fn run(args: Args, session: &Session) -> Outcome {
@@ -118,8 +77,9 @@ pub async fn run(args: Args, session: &Session) -> Outcome {
     select(if by_code { "result.code" } else { "result.reason" }, args.result.as_deref());
     let now = Timestamp::now();
     let mut options = vec![("last", args.last.to_string()), ("fieldSelector", selector.join(","))];
-    options.extend(args.since.map(|since| ("since", since.resolve(now).to_string())));
-    options.extend(args.until.map(|until| ("until", until.resolve(now).to_string())));
+    let (since, until) = args.period.resolve(now);
+    options.extend(since.map(|since| ("since", since.to_string())));
+    options.extend(until.map(|until| ("until", until.to_string())));
     let query: Vec<String> = options
         .iter()
         .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)))
@@ -167,27 +127,5 @@ fn text(value: &Json) -> String {
         Json::Null => String::new(),
         Json::String(text) => text.clone(),
         other => other.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn moments() {
-        let now: Timestamp = "2026-11-21T12:00:00Z".parse().expect("a time");
-        for (written, expected) in [
-            ("2026-11-21T10:00:00Z", Some("2026-11-21T10:00:00Z")),
-            ("30m", Some("2026-11-21T11:30:00Z")),
-            ("2d", Some("2026-11-19T12:00:00Z")),
-            ("", None),
-            ("noon", None),
-            ("-1h", None),
-            ("2ä", None),
-        ] {
-            let found = written.parse::<Moment>().ok().map(|moment| moment.resolve(now).to_string());
-            assert_eq!(found.as_deref(), expected, "{written}");
-        }
     }
 }

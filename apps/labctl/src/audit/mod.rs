@@ -2,6 +2,7 @@
 
 mod export;
 mod get;
+pub mod period;
 mod verify;
 
 use crate::{

@@ -2,13 +2,16 @@
 
 use super::selection::{self, Selectors, Words};
 use crate::{
+    audit::period::Period,
     failure::{Exit, Failure, Outcome, Several},
     kind::{self, Target},
     output::{self, columns::Columns, document, format::Format, jsonpath::Template},
     session::Session,
 };
+use jiff::Timestamp;
 use lab_client::{Api, IncludeObject, ListParams, WatchEvent, WatchParams};
-use lab_object::{Json, table::Table};
+use lab_kinds::audit::AuditEntry;
+use lab_object::{Json, Resource, table::Table};
 use serde_json::json;
 use std::cmp::Ordering;
 
@@ -22,13 +25,16 @@ Examples:
   labctl get servers -l rack=a --sort-by=.status.phase
   labctl get servers,networks -o wide
   labctl get servers -w                              all servers, then every change
-  labctl get srv db-1 -o jsonpath='{.status.addresses[0]}'")]
+  labctl get srv db-1 -o jsonpath='{.status.addresses[0]}'
+  labctl get audit --field-selector verb=delete --since 2h")]
 pub struct Args {
     /// A kind (or several, with commas) and names, or kind/name …
     #[arg(required = true, value_name = "KIND [NAME…]", add = crate::complete::objects())]
     words: Vec<String>,
     #[command(flatten)]
     selectors: Selectors,
+    #[command(flatten)]
+    period: Period,
     /// In all namespaces
     #[arg(long, short = 'A')]
     all_namespaces: bool,
@@ -59,10 +65,27 @@ pub struct Args {
     show_labels: bool,
 }
 
+impl Args {
+    /// What the server is asked for of a kind.
+    fn params(&self, target: &Target) -> Outcome<ListParams> {
+        if self.period.is_set() && target.resource.group != AuditEntry::GROUP {
+            let message =
+                format!("--since and --until are for the audit trail, not for {}", target.qualified());
+            return Err(
+                Failure::usage(message).with_hint("--sort-by=.metadata.creationTimestamp sorts by age")
+            );
+        }
+        let (since, until) = self.period.resolve(Timestamp::now());
+        Ok(ListParams { since, until, ..self.selectors.params(target)? })
+    }
+}
+
 /// Runs the command.
 pub async fn run(args: Args, session: &Session) -> Outcome {
     let words = Words::read(&args.words)?;
-    if matches!(words, Words::Objects(_)) && (args.selectors.is_set() || args.all_namespaces) {
+    if matches!(words, Words::Objects(_))
+        && (args.selectors.is_set() || args.period.is_set() || args.all_namespaces)
+    {
         return Err(Failure::usage("give names, or selectors and -A: not both"));
     }
     if args.watch || args.watch_only {
@@ -85,7 +108,7 @@ async fn lists(args: &Args, session: &Session, targets: &[Target]) -> Outcome {
     if args.output.is_table() {
         let mut shown = 0;
         for target in targets {
-            let params = args.selectors.params(target)?;
+            let params = args.params(target)?;
             let table: Table<Json> =
                 args.api(session, target).list_table(&params, args.include(target)).await?;
             if !table.rows.is_empty() {
@@ -103,7 +126,7 @@ async fn lists(args: &Args, session: &Session, targets: &[Target]) -> Outcome {
     let mut items = Vec::new();
     let mut revision = String::new();
     for target in targets {
-        let list = args.api(session, target).list_all(&args.selectors.params(target)?).await?;
+        let list = args.api(session, target).list_all(&args.params(target)?).await?;
         revision = list.metadata.resource_version.unwrap_or_default();
         items.extend(list.items.into_iter().map(|item| with_type(item, target)));
     }
@@ -330,7 +353,7 @@ async fn watch(args: &Args, session: &Session, words: Words) -> Outcome {
         return Err(Failure::usage("--sort-by cannot be used with -w: changes come as they happen"));
     }
     let target = kind::resolve_one(session, &kind).await?;
-    let mut params = args.selectors.params(&target)?;
+    let mut params = args.params(&target)?;
     if let Some(name) = name {
         // The name may be a MAC address or a host name; a watch needs the object's own.
         let api = target.api(session, &session.namespace);
