@@ -6,6 +6,12 @@ use crate::identity::File;
 pub const PROGRAM: &str = "/usr/local/bin/lab-agent";
 /// The name of its service.
 pub const SERVICE: &str = "lab-agent.service";
+/// Where its service is described.
+pub const UNIT: &str = "/etc/systemd/system/lab-agent.service";
+/// How labd is reached.
+pub const CONFIGURATION: &str = "/etc/lab/agent.toml";
+/// What it joins with; it is good for one use, and the agent removes it then.
+const TOKEN: &str = "/etc/lab/join-token";
 
 /// The files that an agent needs besides its executable: its service, how it reaches labd, and the token it joins with.
 ///
@@ -13,14 +19,9 @@ pub const SERVICE: &str = "lab-agent.service";
 pub fn files(server: &str, ca_hash: &str, token: &str) -> [File; 3] {
     let file = |path: &str, mode, text: String| File { path: path.into(), mode, text };
     [
-        file(&format!("/etc/systemd/system/{SERVICE}"), 0o644, UNIT.into()),
-        file(
-            "/etc/lab/agent.toml",
-            0o644,
-            format!("server = {}\nca-hash = {}\n", quoted(server), quoted(ca_hash)),
-        ),
-        // It is good for one use, and the agent removes it then.
-        file("/etc/lab/join-token", 0o600, format!("{token}\n")),
+        file(UNIT, 0o644, DESCRIPTION.into()),
+        file(CONFIGURATION, 0o644, format!("server = {}\nca-hash = {}\n", quoted(server), quoted(ca_hash))),
+        file(TOKEN, 0o600, format!("{token}\n")),
     ]
 }
 
@@ -30,7 +31,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// The service, as it stands on an installed system. The package has the same, with its executable in `/usr/bin`.
-const UNIT: &str = include_str!("lab-agent.service");
+const DESCRIPTION: &str = include_str!("lab-agent.service");
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,8 @@
 //! What a machine was to be given once is taken out of its Server when a bastion has given it
 //! ([`lab_machine::sighting::once_is_spent`]).
 
-use crate::seen::Partial;
-use lab_client::{Backoff, Client, Error, Informer, InformerOptions, Next, Patch, PatchParams, WorkQueue};
+use crate::{looked_at::LookedAt, seen::Partial};
+use lab_client::{Backoff, Client, Error, Next, Patch, PatchParams};
 use lab_kinds::metal::Server;
 use lab_kinds::metal::server::BootOnce;
 use lab_machine::sighting;
@@ -10,11 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 /// Takes spent wishes away.
-pub(crate) struct Clearer {
-    client: Client,
-    queue: WorkQueue<String>,
-    _informer: Informer<Seen>,
-}
+pub(crate) struct Clearer(LookedAt<Seen>);
 
 /// What is kept of a Server: whether it is worth a look.
 #[derive(Debug, Deserialize)]
@@ -69,34 +65,22 @@ impl From<Looked> for Seen {
 impl Clearer {
     /// Begins to watch. Nothing is done before [`Self::run`].
     pub fn new(client: Client, backoff: Backoff) -> Self {
-        let queue = WorkQueue::new(backoff);
-        let seed = backoff.seed.rotate_left(7);
-        let informer =
-            Informer::start(client.resource::<Server>().of::<Seen>(), InformerOptions::everything(seed));
-        informer.feed(&queue, |change: &lab_client::Change<Seen>| {
-            change.new.as_deref().filter(|seen| seen.spent).map(|_| change.key.name.clone())
-        });
-        Self { client, queue, _informer: informer }
+        Self(LookedAt::new(client, backoff, 7, |seen| seen.spent))
     }
 
     pub async fn run(self) {
-        let Self { client, queue, _informer } = self;
-        lab_client::run("boot-once", &queue, 2, move |name| {
-            let client = client.clone();
-            async move { visit(&client, &name).await }
-        })
-        .await;
+        self.0.run("boot-once", visit).await;
     }
 }
 
-async fn visit(client: &Client, name: &str) -> Result<Next, Error> {
+async fn visit(client: Client, name: String) -> Result<Next, Error> {
     let api = client.resource::<Server>();
-    let Some(server) = api.get_opt(name).await?.filter(sighting::once_is_spent) else {
+    let Some(server) = api.get_opt(&name).await?.filter(sighting::once_is_spent) else {
         return Ok(Next::Settled);
     };
     let unchanged = json!({"resourceVersion": server.metadata.resource_version});
     let patch = Patch::Merge(json!({"metadata": unchanged, "spec": {"boot": {"once": null}}}));
-    match api.patch(name, &patch, &PatchParams::default()).await {
+    match api.patch(&name, &patch, &PatchParams::default()).await {
         // Whoever changed it made an event, and it is looked at again then.
         Err(error) if error.is_conflict() || error.is_not_found() => Ok(Next::Settled),
         outcome => outcome.map(|_| Next::Settled),

@@ -8,6 +8,7 @@ mod bastions;
 mod boot_once;
 mod events;
 mod garbage;
+mod looked_at;
 mod namespaces;
 mod plans;
 mod seen;

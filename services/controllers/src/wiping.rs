@@ -1,12 +1,9 @@
 //! Machines whose disks are to be wiped before their objects go are held until that is done ([`lab_machine::wiping`]), and an event says
 //! afterwards what was wiped.
 
-use crate::seen::Partial;
+use crate::{looked_at::LookedAt, seen::Partial};
 use jiff::Timestamp;
-use lab_client::{
-    Backoff, Change, Client, Error, Informer, InformerOptions, Next, Patch, PatchParams, WorkQueue,
-    WriteParams,
-};
+use lab_client::{Backoff, Client, Error, Next, Patch, PatchParams, WriteParams};
 use lab_kinds::core::Event;
 use lab_kinds::metal::Server;
 use lab_machine::wiping::{FINALIZER, Holding, holding, record};
@@ -18,11 +15,7 @@ use std::time::Duration;
 const CHANGED: Duration = Duration::from_millis(50);
 
 /// Holds machines and lets them go.
-pub(crate) struct Holder {
-    client: Client,
-    queue: WorkQueue<String>,
-    _informer: Informer<Seen>,
-}
+pub(crate) struct Holder(LookedAt<Seen>);
 
 /// What is kept of a Server: whether it is worth a look.
 #[derive(Debug, Deserialize)]
@@ -55,28 +48,17 @@ impl From<Looked> for Seen {
 impl Holder {
     /// Begins to watch. Nothing is done before [`Self::run`].
     pub fn new(client: Client, backoff: Backoff) -> Self {
-        let queue = WorkQueue::new(backoff);
-        let options = InformerOptions::everything(backoff.seed.rotate_left(29));
-        let informer = Informer::start(client.resource::<Server>().of::<Seen>(), options);
-        informer.feed(&queue, |change: &Change<Seen>| {
-            change.new.as_deref().filter(|seen| seen.concerned).map(|_| change.key.name.clone())
-        });
-        Self { client, queue, _informer: informer }
+        Self(LookedAt::new(client, backoff, 29, |seen| seen.concerned))
     }
 
     pub async fn run(self) {
-        let Self { client, queue, _informer } = self;
-        lab_client::run("wiping", &queue, 2, move |name| {
-            let client = client.clone();
-            async move { visit(&client, &name).await }
-        })
-        .await;
+        self.0.run("wiping", visit).await;
     }
 }
 
-async fn visit(client: &Client, name: &str) -> Result<Next, Error> {
+async fn visit(client: Client, name: String) -> Result<Next, Error> {
     let api = client.resource::<Server>();
-    let Some(server) = api.get_opt(name).await? else { return Ok(Next::Settled) };
+    let Some(server) = api.get_opt(&name).await? else { return Ok(Next::Settled) };
     let mut finalizers = server.metadata.finalizers.clone();
     match holding(&server) {
         Holding::AsItIs => return Ok(Next::Settled),
@@ -93,7 +75,7 @@ async fn visit(client: &Client, name: &str) -> Result<Next, Error> {
     }
     let metadata = json!({"resourceVersion": server.metadata.resource_version, "finalizers": finalizers});
     let patch = Patch::Merge(json!({"metadata": metadata}));
-    match api.patch(name, &patch, &PatchParams::default()).await {
+    match api.patch(&name, &patch, &PatchParams::default()).await {
         Err(error) if error.is_conflict() => Ok(Next::After(CHANGED)),
         Err(error) if error.is_not_found() => Ok(Next::Settled),
         outcome => outcome.map(|_| Next::Settled),

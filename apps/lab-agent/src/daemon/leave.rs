@@ -4,15 +4,11 @@ use super::place::Place;
 use anyhow::Context;
 use lab_client::Identity;
 use lab_host::command::{Call, Processes, Run};
+use lab_install::agent::{PROGRAM, SERVICE, UNIT};
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
-
-/// The unit that an installation leaves. A package's own is the package's to remove.
-const UNIT: &str = "/etc/systemd/system/lab-agent.service";
-/// The program that an installation leaves.
-const PROGRAM: &str = "/usr/local/bin/lab-agent";
 
 /// Stop the daemon, and remove its key, certificate and configuration from this machine
 #[derive(Debug, clap::Args)]
@@ -30,6 +26,7 @@ pub fn run(Args { place, keep_service }: &Args) -> anyhow::Result<()> {
     let mut gone = Vec::new();
     if !keep_service {
         stop();
+        // A package's own are the package's to remove.
         gone.extend([UNIT, PROGRAM].map(PathBuf::from));
     }
     gone.extend([place.token(), place.config.clone(), place.state_dir.clone(), place.run_dir.clone()]);
@@ -53,7 +50,7 @@ pub fn run(Args { place, keep_service }: &Args) -> anyhow::Result<()> {
 
 /// Has systemd stop the daemon, where there is systemd.
 fn stop() {
-    for arguments in [&["disable", "--now", "lab-agent.service"][..], &["daemon-reload"]] {
+    for arguments in [&["disable", "--now", SERVICE][..], &["daemon-reload"]] {
         match Processes.run(&Call::new("systemctl", arguments.iter().copied())) {
             Ok(_) => {}
             Err(error) => tracing::debug!(%error, "there is no systemd"),

@@ -11,7 +11,7 @@ use std::{
 #[derive(Debug, Clone, clap::Args)]
 pub struct Place {
     /// The configuration: how labd is reached
-    #[arg(long, value_name = "FILE", default_value = "/etc/lab/agent.toml")]
+    #[arg(long, value_name = "FILE", default_value = lab_install::agent::CONFIGURATION)]
     pub config: PathBuf,
     /// The folder in which the machine's key and certificate are kept
     #[arg(long, value_name = "DIR", default_value = "/var/lib/lab-agent")]
