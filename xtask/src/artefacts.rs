@@ -47,6 +47,16 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     }
 }
 
+/// Makes the discovery system.
+pub fn discovery(root: &Path, out: &Path, profile: &str) -> anyhow::Result<()> {
+    discovery::make(root, out, profile)
+}
+
+/// Makes Debian 13.
+pub fn debian_13(out: &Path) -> anyhow::Result<()> {
+    debian::make(out)
+}
+
 /// Runs a program whose words are seen as they come.
 fn call(command: &mut Command) -> anyhow::Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();

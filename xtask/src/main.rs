@@ -9,6 +9,7 @@ use std::{
 
 mod artefacts;
 mod bench;
+mod demo;
 mod laws;
 mod licences;
 mod package;
@@ -27,6 +28,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
+    /// See two blank virtual machines become part of the platform.
+    Demo(demo::Options),
     /// Install what the tests need, then run every check that the repository has.
     Test(test::Options),
     /// Measure by name, beside a real peer: `bench api`.
@@ -38,7 +41,7 @@ enum Chore {
     /// Make DEB and RPM packages and static programs, in target/package.
     Package(package::Options),
     /// Install the system packages that building and testing need.
-    Packages(packages::Options),
+    Packages(packages::Chosen),
     /// Write docs/reference anew from what the programs say of themselves.
     Reference,
     /// Make what a site serves to machines: `artefacts discovery`, `artefacts debian-13`.
@@ -49,12 +52,13 @@ enum Chore {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().chore {
+        Chore::Demo(options) => demo::run(&options),
         Chore::Test(options) => test::run(&options),
         Chore::Bench(options) => bench::run(&options),
         Chore::Laws => laws::run(&root()),
         Chore::Licences => licences::run(&root()),
         Chore::Package(options) => package::run(&options),
-        Chore::Packages(options) => packages::install(&root(), &options),
+        Chore::Packages(options) => packages::run(&root(), &options),
         Chore::Reference => reference::run(),
         Chore::Artefacts(options) => artefacts::run(&root(), &options),
         Chore::WireFields(options) => wire_fields::run(&root(), &options),

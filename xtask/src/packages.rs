@@ -1,4 +1,4 @@
-//! The system packages that building and testing need, listed once in `system-packages.txt`.
+//! The system packages that building, testing and the demonstration need, listed once in `system-packages.txt`.
 
 use anyhow::{Context, bail};
 use std::{
@@ -15,14 +15,32 @@ pub struct Options {
     /// Install without asking.
     #[arg(long, short)]
     pub yes: bool,
-    /// Also what only benchmarks and tests run by name need.
-    #[arg(long)]
-    pub all: bool,
 }
 
-/// Installs what is missing, after asking when a person is there to be asked.
-pub fn install(root: &Path, options: &Options) -> anyhow::Result<()> {
-    let missing: Vec<String> = listed(root, options.all)?.into_iter().filter(|p| !installed(p)).collect();
+/// What to install, and how.
+#[derive(clap::Args)]
+#[group(skip)]
+pub struct Chosen {
+    #[command(flatten)]
+    options: Options,
+    /// Also what only the demonstration, benchmarks and tests run by name need.
+    #[arg(long)]
+    all: bool,
+}
+
+/// Installs what `cargo xtask packages` is asked for.
+pub fn run(root: &Path, chosen: &Chosen) -> anyhow::Result<()> {
+    let sections: &[&str] =
+        if chosen.all { &["build", "test", "demo", "by name"] } else { &["build", "test"] };
+    install(root, &chosen.options, sections)
+}
+
+/// Installs what is missing of these sections of the list, after asking when a person is there to be asked.
+pub fn install(root: &Path, options: &Options, sections: &[&str]) -> anyhow::Result<()> {
+    let path = root.join("xtask/system-packages.txt");
+    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let wanted = listed(&text, sections);
+    let missing: Vec<&str> = wanted.into_iter().filter(|package| !installed(package)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -32,19 +50,21 @@ pub fn install(root: &Path, options: &Options) -> anyhow::Result<()> {
     }
     apt(&["update", "-qq"])?;
     let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
-    arguments.extend(missing.iter().map(String::as_str));
+    arguments.extend(missing);
     apt(&arguments)
 }
 
-fn listed(root: &Path, all: bool) -> anyhow::Result<Vec<String>> {
-    let path = root.join("xtask/system-packages.txt");
-    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    let lines = text.lines().filter_map(|line| line.split('#').next());
-    let wanted = lines.filter_map(|line| match line.trim().strip_prefix('?') {
-        Some(by_name) => all.then_some(by_name.trim()),
-        None => Some(line.trim()),
-    });
-    Ok(wanted.filter(|name| !name.is_empty()).map(String::from).collect())
+/// The packages of some sections, each once.
+fn listed<'a>(text: &'a str, sections: &[&str]) -> Vec<&'a str> {
+    let (mut section, mut wanted) = ("", Vec::new());
+    for line in text.lines().filter_map(|line| line.split('#').next()).map(str::trim) {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = name;
+        } else if !line.is_empty() && sections.contains(&section) && !wanted.contains(&line) {
+            wanted.push(line);
+        }
+    }
+    wanted
 }
 
 fn installed(package: &str) -> bool {
@@ -76,4 +96,18 @@ fn apt(arguments: &[&str]) -> anyhow::Result<()> {
         bail!("apt-get {} failed: {status}", arguments.join(" "));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::listed;
+
+    #[test]
+    fn packages_are_found_by_section() {
+        let text = "# all\n[build]\ngcc   # C\n\n[test]\nzsh\nkmod\n[demo]\nkmod # modules\n";
+        let check = |sections: &[&str], expected: &[&str]| assert_eq!(listed(text, sections), expected);
+        check(&["build"], &["gcc"]);
+        check(&["test", "demo"], &["zsh", "kmod"]);
+        check(&[], &[]);
+    }
 }

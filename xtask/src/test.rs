@@ -69,7 +69,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             STEPS.iter().map(|s| s.name).collect::<Vec<_>>().join(", ")
         );
     }
-    packages::install(&root, &options.packages)?;
+    packages::install(&root, &options.packages, &["build", "test"])?;
     let mut results = Vec::new();
     for step in STEPS.iter().filter(|s| options.only.is_empty() || options.only.iter().any(|o| o == s.name)) {
         println!("\n== {}: {}", step.name, step.why);

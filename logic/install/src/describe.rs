@@ -54,7 +54,9 @@ fn of_disk(disk: &DiskPlan) -> String {
     };
     line("identity", &DiskId::from(disk).to_string());
     let transport = disk.transport.map(|t| format!(", {}", transport(Some(t)))).unwrap_or_default();
-    line("size", &format!("{} bytes{transport}", bytes(disk.size_bytes)));
+    // As it stands on the disk's label, by which people find it.
+    let size = bytes(disk.size_bytes);
+    line("size", &format!("{:.1} GB ({size} bytes){transport}", size as f64 / 1e9));
     line("now", &disk.now);
     if !disk.why.is_empty() {
         line("why", &disk.why);

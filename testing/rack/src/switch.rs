@@ -39,15 +39,22 @@ pub struct Switch {
 }
 
 impl Switch {
-    /// Opens a switch whose socket lies in a folder, and makes a tap interface of this name as its first port. Every frame is written to
-    /// `frames.pcap` beside the socket.
+    /// Opens a switch whose socket lies in a folder, and makes a tap interface of this name as its first port.
     pub fn open(folder: &Path, tap: &str, faults: Faults) -> anyhow::Result<Self> {
+        Self::start(folder, tap, faults, None)
+    }
+
+    /// The same; every frame is written to `frames.pcap` beside the socket.
+    pub fn recording(folder: &Path, tap: &str, faults: Faults) -> anyhow::Result<Self> {
+        Self::start(folder, tap, faults, Some(Capture::create(&folder.join("frames.pcap"))?))
+    }
+
+    fn start(folder: &Path, tap: &str, faults: Faults, capture: Option<Capture>) -> anyhow::Result<Self> {
         let tun = Tun::builder().name(tap).tap().up().build();
         let tun = tun.with_context(|| format!("making the tap interface {tap}"))?;
         let tun = Arc::new(tun.into_iter().next().context("no tap interface was made")?);
         let socket = folder.join("switch.socket");
         let listener = UnixListener::bind(&socket).context("opening the switch's socket")?;
-        let capture = Capture::create(&folder.join("frames.pcap"))?;
         let (tell, told) = mpsc::channel(QUEUE);
         let (to_tap, mut from_switch) = mpsc::channel::<Vec<u8>>(QUEUE);
         let mut tasks = JoinSet::new();
@@ -95,7 +102,7 @@ struct Inside {
     next: usize,
     faults: Faults,
     random: rand::rngs::StdRng,
-    capture: Capture,
+    capture: Option<Capture>,
     tell: mpsc::Sender<Event>,
 }
 
@@ -128,7 +135,9 @@ impl Inside {
     /// Passes a frame on: to the port where its receiver was seen, or to all.
     fn pass(&mut self, frame: Frame) {
         let (Some(to), Some(from)) = (address(&frame.bytes, 0), address(&frame.bytes, 6)) else { return };
-        self.capture.add(&frame.bytes);
+        if let Some(capture) = &mut self.capture {
+            capture.add(&frame.bytes);
+        }
         self.learnt.insert(from, frame.port);
         let known = self.learnt.get(&to).filter(|_| to[0] & 1 == 0).copied();
         let copies = self.faults.fate(&mut self.random, Duration::from_millis(2500));

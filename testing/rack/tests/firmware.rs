@@ -14,7 +14,7 @@ use lab_netboot::{http, tftp};
 use lab_object::mac::MacAddress;
 use lab_rack::faults::Faults;
 use lab_rack::place::{inside, ip};
-use lab_rack::qemu::{Firmware, Hardware, Machine};
+use lab_rack::qemu::{Accelerator, Firmware, Hardware, Machine};
 use lab_rack::switch::Switch;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -138,7 +138,7 @@ fn has_arrived(event: &Event, runs: bool) -> bool {
 async fn arrive(firmware: &[Firmware], mode: DhcpMode, patience: Duration) -> bool {
     let folder = tempfile::tempdir().expect("there is room");
     let runs = files(folder.path());
-    let switch = Switch::open(folder.path(), TAP, Faults::NONE).expect("the switch opens");
+    let switch = Switch::recording(folder.path(), TAP, Faults::NONE).expect("the switch opens");
     for address in ["10.9.0.1/24", "10.9.0.2/24"] {
         ip(&["address", "add", address, "dev", TAP]).expect("the address is given");
     }
@@ -162,7 +162,14 @@ async fn arrive(firmware: &[Firmware], mode: DhcpMode, patience: Duration) -> bo
             site.with(|known| known.put_server(server));
         }
         let uuid = format!("11223344-5566-7788-99aa-bbccddeeff{number:02x}");
-        let hardware = Hardware { firmware: *firmware, mac: mac(number), uuid, memory: 768 };
+        let hardware = Hardware {
+            firmware: *firmware,
+            mac: mac(number),
+            uuid,
+            memory: 768,
+            processors: (1, Accelerator::Tcg),
+            disks: Vec::new(),
+        };
         machines.push(Machine::power_on(&hardware, &switch, folder.path()).expect("QEMU is installed"));
     }
     let mut shown = vec![0; firmware.len()];

@@ -76,7 +76,7 @@ debian-13 with layout labvg, role worker, UEFI
 
 nvme0n1  wipe
   identity  serial S-nvme0n1
-  size      536870912000 bytes, NVMe
+  size      536.9 GB (536870912000 bytes), NVMe
   now       gpt: vfat, unknown, ext4
   why       It is the only disk that can be taken.
     1 efi       600Mi  vfat         /boot/efi  create
@@ -85,7 +85,7 @@ nvme0n1  wipe
 
 sda  keep
   identity  serial S-sda
-  size      34359738368 bytes, USB
+  size      34.4 GB (34359738368 bytes), USB
   now       empty
   why       USB disks are never taken.
 
@@ -114,7 +114,7 @@ debian-13 with layout labvg, role vanilla, UEFI
 
 nvme0n1  install again
   identity  serial S-nvme0n1
-  size      536870912000 bytes, NVMe
+  size      536.9 GB (536870912000 bytes), NVMe
   now       gpt: vfat, ext4, LVM labvg
   why       It holds volume group labvg, which is installed again.
     1 efi       600Mi  vfat         /boot/efi  reuse
@@ -152,7 +152,7 @@ Refused: nvme0n1 (serial S-nvme0n1) is 19540213760 bytes too small: it has 10737
 
 nvme0n1  keep
   identity  serial S-nvme0n1
-  size      1073741824 bytes, NVMe
+  size      1.1 GB (1073741824 bytes), NVMe
   now       empty
 ",
     );
