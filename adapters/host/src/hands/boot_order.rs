@@ -1,18 +1,19 @@
 //! The order in which UEFI firmware tries its entries.
 
-/// The order with the network first, the installed system second and everything else behind, in the order in which they
-/// were; nothing where that is the order already, or the entries cannot be read.
+/// The order with the network entry by which the machine was started first, the installed system second and everything else behind, in the
+/// order in which they were; nothing where that is the order already, or the entries cannot be read. Where the machine was not started by the
+/// network, the first network entry counts. Further ones behind the system cost nothing: firmware tries each for up to a minute.
 ///
 /// `text` is what `efibootmgr` says, and `system` the name of the system's entry.
 pub fn network_first(text: &str, system: &str) -> Option<String> {
-    let order = text.lines().find_map(|line| line.strip_prefix("BootOrder: "))?;
-    let now: Vec<&str> = order.trim().split(',').collect();
-    let entry = |number: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(&format!("Boot{number}")))?;
-        Some(line.trim_start_matches('*').trim())
-    };
+    let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let now: Vec<&str> = value("BootOrder: ")?.split(',').collect();
+    let entry = |number: &str| Some(value(&format!("Boot{number}"))?.trim_start_matches('*').trim());
+    let by_network = |number: &&str| entry(number).is_some_and(is_network);
+    let current = value("BootCurrent: ").filter(|current| now.contains(current)).filter(by_network);
+    let network = current.or_else(|| now.iter().copied().find(by_network));
     let rank = |number: &&str| match entry(number) {
-        Some(entry) if is_network(entry) => 0,
+        _ if Some(*number) == network => 0,
         Some(entry) if is_system(entry, system) => 1,
         _ => 2,
     };
@@ -49,9 +50,10 @@ mod tests {
         let check = |order: &str, expected: Option<&str>| {
             assert_eq!(network_first(&text(order), "Debian").as_deref(), expected, "{order}");
         };
-        check("0004,0000,0001,0002,0003", Some("0002,0003,0004,0000,0001"));
-        check("0002,0003,0004,0000,0001", None);
-        check("0003,0002,0004", None);
+        check("0004,0000,0001,0002,0003", Some("0003,0004,0000,0001,0002"));
+        check("0003,0004,0000,0001,0002", None);
+        check("0003,0002,0004", Some("0003,0004,0002"));
+        check("0004,0001,0002", Some("0002,0004,0001"));
         check("0000,0004", Some("0004,0000"));
         check("0099,0004", Some("0004,0099"));
         assert_eq!(network_first("No BootOrder is set; firmware will attempt recovery\n", "debian"), None);

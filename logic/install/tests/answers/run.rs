@@ -431,7 +431,7 @@ fn the_network_comes_first_in_the_boot_order() {
     bench.tool("efibootmgr", &format!("[ \"$1\" != -v ] || cat '{}'", bench.path("tags/entries").display()));
     bench.runs("%post", &section(&case, "post"));
     let log = bench.read("log");
-    assert!(log.contains("efibootmgr --quiet --bootorder 0002,0003,0004,0000,0001\n"), "{log}");
+    assert!(log.contains("efibootmgr --quiet --bootorder 0003,0004,0000,0001,0002\n"), "{log}");
     // Firmware that refuses does not end an installation.
     bench.tool("efibootmgr", "exit 2");
     bench.runs("%post", &section(&case, "post"));

@@ -27,7 +27,9 @@ pub fn render(
     let why = shown(&decision.why);
     let script = match start {
         Start::LocalDisk(LocalDiskBoot::NotFound) => return Ok(Rendered::NotFound),
-        Start::LocalDisk(LocalDiskBoot::Exit) => format!("#!ipxe\necho Local disk: {why}\nexit 0\n"),
+        // A program that ends well ends UEFI's search for something to start, in its menu (UEFI 2.10 §3.1.2); after a failure the next
+        // entry of the boot order is tried.
+        Start::LocalDisk(LocalDiskBoot::Exit) => format!("#!ipxe\necho Local disk: {why}\nexit 1\n"),
         Start::LocalDisk(LocalDiskBoot::Sanboot) => {
             format!("#!ipxe\necho Local disk: {why}\nsanboot --no-describe --drive 0x80 || exit 1\n")
         }
@@ -129,7 +131,7 @@ exit 1
             assert_eq!(found, Ok(expected));
         };
         check(LocalDiskBoot::NotFound, Rendered::NotFound);
-        check(LocalDiskBoot::Exit, Rendered::Text("#!ipxe\necho Local disk: installed\nexit 0\n".into()));
+        check(LocalDiskBoot::Exit, Rendered::Text("#!ipxe\necho Local disk: installed\nexit 1\n".into()));
         let sanboot = "#!ipxe\necho Local disk: installed\nsanboot --no-describe --drive 0x80 || exit 1\n";
         check(LocalDiskBoot::Sanboot, Rendered::Text(sanboot.into()));
     }
