@@ -42,6 +42,8 @@ fn build() -> anyhow::Result<()> {
         "bastion",
         "--package",
         "lab-agent",
+        "--package",
+        "lab-package",
         "--bins",
     ]);
     // The outer cargo's job server has no token left for this one; it would wait for ever.

@@ -19,20 +19,21 @@ pub fn is_own() -> bool {
 
 /// Starts this program again with a network of its own, and waits for its end.
 pub fn again<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> anyhow::Result<ExitStatus> {
+    command(arguments)?.status().context("starting unshare (package util-linux)")
+}
+
+/// The command that starts this program again with a network of its own.
+pub fn command<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> anyhow::Result<Command> {
     let program = std::env::current_exe().context("finding this program")?;
     // Root needs no user namespace, and some servers want to change their groups, which one forbids.
     let user: &[&str] = match rustix::process::geteuid().is_root() {
         true => &[],
         false => &["--user", "--map-root-user"],
     };
-    Command::new("unshare")
-        .args(user)
-        .args(["--net", "--fork", "--kill-child", "--"])
-        .arg(program)
-        .args(arguments)
-        .env(INSIDE, "1")
-        .status()
-        .context("starting unshare (package util-linux)")
+    let mut command = Command::new("unshare");
+    command.args(user).args(["--net", "--fork", "--kill-child", "--"]);
+    command.arg(program).args(arguments).env(INSIDE, "1");
+    Ok(command)
 }
 
 /// Runs the rest of a test with a network of its own: true there, and false where the test has run there and is over.

@@ -30,6 +30,8 @@ pub struct Package {
     pub program: Program,
     /// All other files.
     pub files: Vec<File>,
+    /// Debian packages without which some machines cannot be served; installed along unless somebody objects.
+    pub recommends: &'static [&'static str],
     /// The systemd unit that is restarted when the package is updated, and stopped when it is removed.
     pub unit: Option<&'static str>,
 }
@@ -90,6 +92,7 @@ fn labctl(programs: &Path, scratch: &Path) -> anyhow::Result<Package> {
                       labctl lists, describes and changes its objects, and provisions machines.",
         program: Program::read(&path, scratch)?,
         files,
+        recommends: &[],
         unit: None,
     })
 }
@@ -105,7 +108,11 @@ struct Service {
     unit: (&'static str, &'static str),
     /// Whether it writes man pages of itself.
     has_manual_pages: bool,
+    recommends: &'static [&'static str],
 }
+
+/// What firmware is given first: iPXE, and for Secure Boot what Microsoft signed.
+const BOOT_PROGRAMS: &[&str] = &["ipxe", "shim-signed", "grub-efi-amd64-signed"];
 
 const LABD: Service = Service {
     name: "labd",
@@ -116,6 +123,7 @@ const LABD: Service = Service {
     configuration: Some(("labd.toml", include_str!("../../../apps/labd/labd.toml"))),
     unit: ("labd.service", include_str!("../files/labd.service")),
     has_manual_pages: true,
+    recommends: BOOT_PROGRAMS,
 };
 
 const BASTION: Service = Service {
@@ -128,6 +136,7 @@ const BASTION: Service = Service {
     configuration: Some(("bastion.toml", include_str!("../../../apps/bastion/bastion.toml"))),
     unit: ("bastion.service", include_str!("../files/bastion.service")),
     has_manual_pages: true,
+    recommends: BOOT_PROGRAMS,
 };
 
 /// An agent's configuration comes with joining. It goes into every machine's memory when that is discovered: it has no library for
@@ -142,6 +151,7 @@ const LAB_AGENT: Service = Service {
     configuration: None,
     unit: ("lab-agent.service", include_str!("../../../logic/install/src/lab-agent.service")),
     has_manual_pages: false,
+    recommends: &[],
 };
 
 impl Service {
@@ -166,6 +176,7 @@ impl Service {
             description: self.description,
             program: Program::read(&path, scratch)?,
             files,
+            recommends: self.recommends,
             unit: Some(self.unit.0),
         })
     }

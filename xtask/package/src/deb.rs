@@ -88,6 +88,9 @@ fn control_file(package: &Package, files: &[Placed<'_>]) -> anyhow::Result<Strin
     writeln!(text, "Maintainer: Lab")?;
     writeln!(text, "Installed-Size: {size}")?;
     writeln!(text, "Depends: {}", depends(package)?.join(", "))?;
+    if !package.recommends.is_empty() {
+        writeln!(text, "Recommends: {}", package.recommends.join(", "))?;
+    }
     writeln!(text, "Section: admin\nPriority: optional")?;
     writeln!(text, "Description: {}", package.summary)?;
     for line in package.description.lines() {
