@@ -3,7 +3,7 @@
 //! [`observe`] reads what it consists of and what is on its disks, without writing anything. [`hands`] does what carrying out
 //! a disk plan consists of, and refuses every device that its write set does not name. [`command`] and, for programs that
 //! somebody talks to, [`session`] are the only places of the whole project that start programs. [`vitals`] says how a running
-//! machine is.
+//! machine is, and [`sshd`] has its sshd take certificates.
 
 pub mod command;
 pub mod erase;
@@ -12,5 +12,6 @@ pub mod modules;
 pub mod network;
 pub mod observe;
 pub mod session;
+pub mod sshd;
 pub mod start;
 pub mod vitals;

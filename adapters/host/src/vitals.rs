@@ -28,6 +28,7 @@ pub fn system(root: &Path, agent: &str) -> System {
         operating_system: pretty.unwrap_or_default().trim_matches(['"', '\'']).into(),
         booted: booted.and_then(|at| jiff::Timestamp::from_second(at).ok()).map(Time),
         addresses: addresses(),
+        ..System::default()
     }
 }
 

@@ -81,6 +81,12 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// An OpenSSH public key is not taken.
+    #[error("this OpenSSH public key is not taken: {why}")]
+    SshPublicKey {
+        /// What is wrong with it.
+        why: String,
+    },
     /// TLS could not be set up.
     #[error("cannot set up TLS")]
     Tls {

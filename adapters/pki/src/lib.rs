@@ -17,6 +17,7 @@ mod request;
 mod secret;
 mod service_token;
 mod ssh;
+mod ssh_authority;
 mod subject;
 mod tls;
 
@@ -31,4 +32,5 @@ pub use request::{Signed, SigningRequest};
 pub use secret::{hash_token, random_token};
 pub use service_token::{Bound, Claims, ISSUER, Named, ServiceTokens, TOKEN_KEY};
 pub use ssh::{sign_as_ssh, signed_by};
+pub use ssh_authority::{SSH_KEY, SshAuthority, new_ssh_key};
 pub use tls::{ServingCertificate, server_config};

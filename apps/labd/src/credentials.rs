@@ -2,7 +2,9 @@
 
 use crate::{config::Settings, data_dir::Layout, kubeconfig, names};
 use lab_api_server::Issuer;
-use lab_pki::{Authority, Lifetime, ServerNames, ServiceTokens, ServingCertificate, server_config};
+use lab_pki::{
+    Authority, Lifetime, ServerNames, ServiceTokens, ServingCertificate, SshAuthority, server_config,
+};
 use std::{
     net::SocketAddr,
     path::PathBuf,
@@ -54,10 +56,11 @@ impl Credentials {
         Ok(server_config(&self.authority, self.serving.clone())?)
     }
 
-    /// What the API signs certificates and service accounts' tokens with.
+    /// What the API signs certificates, those for SSH, and service accounts' tokens with.
     pub fn issuer(&self, layout: &Layout<'_>, settings: &Settings) -> anyhow::Result<Issuer> {
         let issuer = Issuer::new(self.authority.clone(), ServiceTokens::load_or_create(&layout.pki())?);
-        Ok(issuer.with_machine_certificates(settings.machine_certificates.unsigned_abs()))
+        let issuer = issuer.with_machine_certificates(settings.machine_certificates.unsigned_abs());
+        Ok(issuer.with_ssh(SshAuthority::load_or_create(&layout.pki())?))
     }
 
     /// The authority's fingerprint.

@@ -80,7 +80,7 @@ impl Ask<'_> {
     /// A verb we do not know, and a service account's token, which is a secret, take `admin`. Two subresources weigh more
     /// than their objects: what a server's status says of its plan decides whether approving it is destructive, and to
     /// finalize a namespace is to let it go. A command on a server runs with all power over it and reads every secret that is
-    /// there, and so does who reaches its ports from within: both take `admin`.
+    /// there, and so does who reaches its ports from within, or logs in: all take `admin`.
     pub fn action(&self) -> Action {
         match self.domain() {
             Domain::Secret | Domain::Role | Domain::RoleBinding | Domain::JoinToken => return Action::Admin,
@@ -88,7 +88,7 @@ impl Ask<'_> {
             Domain::Server | Domain::Shared | Domain::Global => {}
         }
         match (self.verb, self.subresource) {
-            (_, "token" | "exec" | "portforward" | "tunnel") => Action::Admin,
+            (_, "token" | "exec" | "portforward" | "sshcertificate" | "tunnel") => Action::Admin,
             ("get" | "list" | "watch", _) => Action::Read,
             ("create" | "update" | "patch", "finalize") => Action::Destroy,
             ("create" | "update" | "patch", "status") if self.domain() == Domain::Server => Action::Destroy,

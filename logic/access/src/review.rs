@@ -60,6 +60,7 @@ pub fn verbs_of(subresource: &Subresource) -> &'static [&'static str] {
         | Subresource::Logs
         | Subresource::Tunnel
         | Subresource::Exec
+        | Subresource::SshCertificate
         | Subresource::PortForward => &["create"],
         Subresource::Log | Subresource::Agent | Subresource::Journal => &["get"],
     }

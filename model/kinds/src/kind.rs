@@ -130,6 +130,8 @@ pub enum Subresource {
     Exec,
     /// `portforward`: connects to a port of a machine; HTTP/1.1's `Upgrade`.
     PortForward,
+    /// `sshcertificate`: a certificate to log in to a machine with.
+    SshCertificate,
     /// `journal`: what a running machine's services say; only read.
     Journal,
 }
@@ -149,6 +151,7 @@ impl Subresource {
             Self::Agent => "agent",
             Self::Exec => "exec",
             Self::PortForward => "portforward",
+            Self::SshCertificate => "sshcertificate",
             Self::Journal => "journal",
         }
     }

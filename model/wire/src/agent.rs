@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use lab_object::Time;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
-use std::{fmt, net::IpAddr};
+use std::{collections::BTreeMap, fmt, net::IpAddr};
 
 /// The name of the tunnel's form: what is asked for in the header `Upgrade`.
 pub const TUNNEL: &str = "lab-tunnel.v1";
@@ -21,6 +21,10 @@ pub const EXEC: &str = "/exec";
 pub const FORWARD: &str = "/portforward";
 /// `GET` with a query ([`Journal`]): the machine's journal as text.
 pub const JOURNAL: &str = "/journal";
+
+/// `PUT` with [`SshSetup`] as JSON: what the machine's sshd is to know. Answered with 204 when it is in place, else with 400 and
+/// why it is not.
+pub const SSH: &str = "/ssh";
 
 /// Most bytes of a report's line.
 pub const MAX_REPORT: usize = 1 << 20;
@@ -56,6 +60,21 @@ pub struct System {
     /// The machine's addresses, without those that reach no other machine.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<IpAddr>,
+    /// The Ed25519 host key of its sshd, as a line such as `ssh-ed25519 AAAA…`; empty where it has none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub ssh_host_key: String,
+}
+
+/// What a machine's sshd is to know: who logs in by certificate, and as whom it is known itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SshSetup {
+    /// The public key of the authority whose certificates are taken, as a line such as `ssh-ed25519 AAAA…`.
+    pub authority: String,
+    /// The accounts that are logged in to by certificate, each with the principal that a certificate has to name.
+    pub accounts: BTreeMap<String, String>,
+    /// The certificate of its Ed25519 host key.
+    pub host_certificate: String,
 }
 
 /// How busy and how full a machine is.

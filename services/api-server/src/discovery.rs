@@ -136,6 +136,7 @@ pub(crate) fn subresource(
         | Subresource::Journal => kind.gvk(),
         Subresource::Scale { .. } => named("autoscaling", "v1", "Scale"),
         Subresource::Token => named("authentication.k8s.io", "v1", "TokenRequest"),
+        Subresource::SshCertificate => named("metal.lab", "v1alpha1", "SSHCertificateRequest"),
         Subresource::Password => named("iam.lab", "v1alpha1", "PasswordRequest"),
     };
     (verbs_of(subresource), served)

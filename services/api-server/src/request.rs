@@ -241,6 +241,7 @@ fn only(part: &Subresource) -> Option<(&'static str, Verb)> {
         | Subresource::Logs
         | Subresource::Tunnel
         | Subresource::Exec
+        | Subresource::SshCertificate
         | Subresource::PortForward => Some(("POST", Verb::Create)),
         Subresource::Log | Subresource::Agent | Subresource::Journal => Some(("GET", Verb::Get)),
         Subresource::Status | Subresource::Scale { .. } | Subresource::Finalize => None,

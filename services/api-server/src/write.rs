@@ -39,6 +39,7 @@ impl Call<'_> {
         match (self.info.verb, &self.info.subresource) {
             (Verb::Create, Some(Subresource::Token)) => self.create_token(&body).await,
             (Verb::Create, Some(Subresource::Logs)) => self.take_feed(&body).await,
+            (Verb::Create, Some(Subresource::SshCertificate)) => self.create_ssh_certificate(&body).await,
             (Verb::Create, Some(Subresource::Password)) => self.set_password(&body).await,
             (Verb::Create, _) => self.written(view, self.create(&body).await?),
             (Verb::Update, Some(Subresource::Scale { spec, status })) => {

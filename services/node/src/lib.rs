@@ -10,6 +10,7 @@ mod journal;
 pub mod reach;
 mod report;
 mod serve;
+mod ssh;
 pub mod wipe;
 
 pub use report::Inventory;

@@ -3,6 +3,7 @@
 use crate::{report::Inventory, serve};
 use jiff::Timestamp;
 use lab_client::{Backoff, Error, Identity, Proxy, Upgrader, chain};
+use lab_host::sshd::Sshd;
 use lab_wire::agent::TUNNEL;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::Instant};
@@ -45,6 +46,8 @@ pub struct Reach {
     pub version: String,
     /// Reads what the machine consists of; it may take some seconds.
     pub inventory: Inventory,
+    /// The machine's sshd.
+    pub sshd: Sshd,
     /// Tells machines apart that try again at the same time.
     pub seed: u64,
     /// Told how the machine stands.
@@ -60,7 +63,8 @@ struct Ended {
 impl Reach {
     /// Keeps the machine in reach for as long as it is polled.
     pub async fn keep(self) {
-        let shared = Arc::new(serve::Shared::new(self.version.clone(), self.inventory.clone()));
+        let (version, inventory) = (self.version.clone(), self.inventory.clone());
+        let shared = Arc::new(serve::Shared { version, inventory, sshd: self.sshd.clone() });
         let mut failures = 0;
         loop {
             let began = Instant::now();

@@ -4,7 +4,10 @@ use crate::serve::{Body, Shared, streamed};
 use bytes::Bytes;
 use http::Response;
 use lab_host::vitals::{self, Busy};
-use lab_wire::{agent::Report, site::Discovery};
+use lab_wire::{
+    agent::{Report, System},
+    site::Discovery,
+};
 use std::{path::Path, sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -30,7 +33,10 @@ pub(crate) fn stream(shared: &Arc<Shared>) -> Response<Body> {
                 () = out.closed() => return,
             }
             let mut report = Report {
-                system: vitals::system(Path::new("/"), &shared.version),
+                system: System {
+                    ssh_host_key: shared.sshd.host_key(),
+                    ..vitals::system(Path::new("/"), &shared.version)
+                },
                 load: vitals::load(Path::new("/"), &mut busy),
                 inventory: None,
             };

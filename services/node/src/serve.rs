@@ -1,6 +1,6 @@
 //! What labd asks of this machine over its connection, and who answers it.
 
-use crate::{exec, forward, journal, report};
+use crate::{exec, forward, journal, report, ssh};
 use bytes::Bytes;
 use futures_util::stream;
 use http::{Method, Request, Response, StatusCode};
@@ -9,7 +9,8 @@ use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use lab_client::Upgraded;
-use lab_wire::agent::{BadQuery, EXEC, FORWARD, JOURNAL, REPORTS};
+use lab_host::sshd::Sshd;
+use lab_wire::agent::{BadQuery, EXEC, FORWARD, JOURNAL, REPORTS, SSH};
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
@@ -35,19 +36,14 @@ const PING: (Duration, Duration) = (Duration::from_secs(25), Duration::from_secs
 pub(crate) struct Shared {
     pub version: String,
     pub inventory: report::Inventory,
-}
-
-impl Shared {
-    pub(crate) fn new(version: String, inventory: report::Inventory) -> Self {
-        Self { version, inventory }
-    }
+    pub sshd: Sshd,
 }
 
 /// Serves a connection until it ends.
 pub(crate) async fn connection(upgraded: Upgraded, shared: Arc<Shared>) -> Result<(), hyper::Error> {
     let service = service_fn(move |request| {
         let shared = shared.clone();
-        async move { Ok::<_, Infallible>(answer(&shared, request)) }
+        async move { Ok::<_, Infallible>(answer(&shared, request).await) }
     });
     http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -63,7 +59,7 @@ pub(crate) async fn connection(upgraded: Upgraded, shared: Arc<Shared>) -> Resul
         .await
 }
 
-fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
+async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let query = head.uri.query().unwrap_or_default();
     match (&head.method, head.uri.path()) {
@@ -71,13 +67,14 @@ fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
         (&Method::POST, EXEC) => exec::answer(query, body),
         (&Method::POST, FORWARD) => forward::answer(query, body),
         (&Method::GET, JOURNAL) => journal::answer(query),
+        (&Method::PUT, SSH) => ssh::answer(shared, body).await,
         _ => refused(StatusCode::NOT_FOUND, "this agent does not know what is asked for"),
     }
 }
 
 /// A refusal, with the reason for people.
-pub(crate) fn refused(status: StatusCode, why: impl Into<String>) -> Response<Body> {
-    let mut response = Response::new(Full::new(Bytes::from(why.into())).boxed_unsync());
+pub(crate) fn refused(status: StatusCode, why: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Full::new(why.into()).boxed_unsync());
     *response.status_mut() = status;
     response
 }

@@ -29,6 +29,9 @@ pub fn run(Args { place, keep_service }: &Args) -> anyhow::Result<()> {
         // A package's own are the package's to remove.
         gone.extend([UNIT, PROGRAM].map(PathBuf::from));
     }
+    if place.sshd().take_away()? {
+        println!("sshd takes labd's certificates no more");
+    }
     gone.extend([place.token(), place.config.clone(), place.state_dir.clone(), place.run_dir.clone()]);
     for path in gone {
         if remove(&path).with_context(|| format!("cannot remove {}", path.display()))? {

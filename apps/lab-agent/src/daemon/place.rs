@@ -1,6 +1,7 @@
 //! Where the agent keeps what it needs, and what its configuration says.
 
 use anyhow::{Context, bail};
+use lab_host::sshd::Sshd;
 use serde::{Deserialize, Serialize};
 use std::{
     fs, io,
@@ -19,6 +20,12 @@ pub struct Place {
     /// The folder in which the running daemon says how it stands
     #[arg(long, value_name = "DIR", default_value = "/run/lab-agent")]
     pub run_dir: PathBuf,
+    /// The folder with sshd's configuration
+    #[arg(long, value_name = "DIR", default_value = "/etc/ssh")]
+    pub sshd_dir: PathBuf,
+    /// The file with the number of sshd's process
+    #[arg(long, value_name = "FILE", default_value = "/run/sshd.pid")]
+    pub sshd_pid: PathBuf,
 }
 
 impl Place {
@@ -30,6 +37,11 @@ impl Place {
     /// The file with the one-time token that an installation left.
     pub fn token(&self) -> PathBuf {
         self.config.with_file_name("join-token")
+    }
+
+    /// The machine's sshd.
+    pub fn sshd(&self) -> Sshd {
+        Sshd { dir: self.sshd_dir.clone(), pid_file: self.sshd_pid.clone() }
     }
 
     /// The file in which the running daemon says how it stands.

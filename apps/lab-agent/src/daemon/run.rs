@@ -49,6 +49,7 @@ pub async fn run(Args { place }: Args) -> anyhow::Result<()> {
             proxy,
             version: env!("CARGO_PKG_VERSION").into(),
             inventory: Arc::new(|| observe::discovery(None)),
+            sshd: place.sshd(),
             seed,
             standing,
         };

@@ -14,7 +14,7 @@ use crate::{
 use anyhow::{Context, bail, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use lab_object::Time;
-use lab_pki::{TOKEN_KEY, files};
+use lab_pki::{SSH_KEY, TOKEN_KEY, files};
 use lab_store::{Embedded, backup::BackupSummary};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -74,10 +74,11 @@ pub fn write(
             _ => pki.insert(name.to_owned(), text),
         };
     }
-    // Made anew where it is missing.
-    let (name, _) = TOKEN_KEY;
-    if let Some(text) = files::read(&layout.pki().join(name))? {
-        sealed.insert(name.to_owned(), BASE64_STANDARD.encode(sealer.seal_text(name, &text)));
+    // Made anew where they are missing.
+    for (name, _) in [TOKEN_KEY, SSH_KEY] {
+        if let Some(text) = files::read(&layout.pki().join(name))? {
+            sealed.insert(name.to_owned(), BASE64_STANDARD.encode(sealer.seal_text(name, &text)));
+        }
     }
     let head = Head { labd: env!("CARGO_PKG_VERSION").into(), created: now, pki, sealed };
     let line = serde_json::to_string(&head).context("cannot write down the backup's head")?;
@@ -135,8 +136,10 @@ pub fn restore(path: &Path, settings: &Settings, keys_from: Option<&Path>) -> an
             .with_context(|| format!("{} lacks {name}", path.display()))?;
         files::write(&pki.join(name), text.as_bytes(), mode)?;
     }
-    if let Some(text) = secret.get(TOKEN_KEY.0).or(head.pki.get(TOKEN_KEY.0)) {
-        files::write(&pki.join(TOKEN_KEY.0), text.as_bytes(), TOKEN_KEY.1)?;
+    for (name, mode) in [TOKEN_KEY, SSH_KEY] {
+        if let Some(text) = secret.get(name).or(head.pki.get(name)) {
+            files::write(&pki.join(name), text.as_bytes(), mode)?;
+        }
     }
     staging.become_directory(directory)?;
     Ok(Restored { created: head.created, objects: summary.objects })

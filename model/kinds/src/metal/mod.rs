@@ -6,6 +6,7 @@ pub mod network;
 pub mod operating_system;
 pub mod server;
 pub mod size;
+pub mod ssh_certificate;
 
 crate::kinds![
     server::Server,

@@ -8,6 +8,7 @@
 
 mod presence;
 mod reports;
+mod ssh;
 mod standing;
 mod stream;
 mod tunnel;
@@ -92,13 +93,18 @@ impl Call<'_> {
 
     /// The server that is asked for, when the caller may do so.
     async fn machine(&self) -> Result<Machine, Status> {
+        let object = self.asked_for().await?;
+        let text = |field| metadata::text(&object, field).to_owned();
+        Ok(Machine { name: text("name"), uid: text("uid") })
+    }
+
+    /// The same, as it is stored.
+    async fn asked_for(&self) -> Result<Json, Status> {
         let entry = self.find().await?.ok_or_else(|| self.info.not_found())?;
         let object: Json = serde_json::from_slice(&entry.value).map_err(fault::internal)?;
-        let (name, uid) =
-            (metadata::text(&object, "name").to_owned(), metadata::text(&object, "uid").to_owned());
-        self.trace.object_name(&name);
+        self.trace.object_name(metadata::text(&object, "name"));
         self.judge(Some(&object), None)?;
-        Ok(Machine { name, uid })
+        Ok(object)
     }
 
     async fn tell_presence(&self) -> Result<Response<Body>, Status> {

@@ -53,13 +53,12 @@ pub(super) async fn here(
     }
 }
 
-/// Fails when the Server of an agent is gone.
-pub(super) async fn still_there(server: &ApiServer, tunnel: &Tunnel) -> Result<(), String> {
+/// The Server of an agent; nothing while the store has trouble, which is not the agent's. Fails when it is gone.
+pub(super) async fn its_server(server: &ApiServer, tunnel: &Tunnel) -> Result<Option<Json>, String> {
     match server.own_get(&format!("{}/{}", servers(&tunnel.tenant), tunnel.uid)).await {
-        Ok(Some(object)) if metadata::text(&object, "uid") == tunnel.uid => Ok(()),
+        Ok(Some(object)) if metadata::text(&object, "uid") == tunnel.uid => Ok(Some(object)),
         Ok(_) => Err("its Server was deleted".into()),
-        // The store's trouble is not the agent's.
-        Err(_) => Ok(()),
+        Err(_) => Ok(None),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What an agent reports: lines of JSON, for as long as it is connected. Whatever it sends, it costs little: a line is bounded,
 //! so is what is kept of it, and lines that come faster than they need are left waiting with the agent.
 
-use super::{Tunnel, presence};
+use super::{Tunnel, presence, ssh};
 use crate::server::ApiServer;
 use http_body_util::BodyExt;
 use jiff::Timestamp;
@@ -59,19 +59,20 @@ async fn take(server: &Weak<ApiServer>, tunnel: &Arc<Tunnel>, mut report: Report
     let before = tunnel.told(report.clone(), Timestamp::now());
     let is_new = before.is_none_or(|before| before.system != report.system);
     if is_new || inventory.is_some() {
-        presence::here(&server, tunnel, &report.system, inventory.as_deref()).await
-    } else {
-        presence::still_there(&server, tunnel).await
+        presence::here(&server, tunnel, &report.system, inventory.as_deref()).await?;
     }
+    if let Some(object) = presence::its_server(&server, tunnel).await? {
+        ssh::see_to(&server, tunnel, &object);
+    }
+    Ok(())
 }
 
 /// What is kept of a report, whoever sent it.
 fn bounded(mut report: Report) -> Report {
     let cut = |text: &mut String| text.truncate(text.floor_char_boundary(LONGEST));
     let system = &mut report.system;
-    [&mut system.agent, &mut system.hostname, &mut system.kernel, &mut system.operating_system]
-        .into_iter()
-        .for_each(cut);
+    let texts = [&mut system.agent, &mut system.hostname, &mut system.kernel, &mut system.operating_system];
+    texts.into_iter().chain([&mut system.ssh_host_key]).for_each(cut);
     system.addresses.truncate(MOST);
     report.load.file_systems.truncate(MOST);
     report.load.file_systems.iter_mut().for_each(|system| cut(&mut system.mounted_at));

@@ -1,16 +1,16 @@
 //! An agent's connection, from its request on.
 
-use super::{Call, Standing, not_the_machine, out_of_reach, reports, switching, upgrade};
+use super::{Call, Standing, not_the_machine, out_of_reach, reports, ssh, switching, upgrade};
 use crate::{body::Body, fault, server::ApiServer, server::too_many};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, request::Parts};
-use http_body_util::{BodyExt, Empty, Limited, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt, Empty, Full, Limited, combinators::UnsyncBoxBody};
 use hyper::{body::Incoming, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use jiff::Timestamp;
 use lab_access::Machine;
 use lab_object::{Reason, Status};
-use lab_wire::agent::{Presence, Report, TUNNEL};
+use lab_wire::agent::{Presence, Report, SshSetup, TUNNEL};
 use parking_lot::Mutex;
 use std::{
     io,
@@ -53,6 +53,8 @@ pub(crate) struct Tunnel {
     connected: Timestamp,
     address: Option<IpAddr>,
     told: Mutex<(Option<Timestamp>, Option<Report>)>,
+    /// What its sshd was told.
+    pub(super) ssh: Mutex<Option<ssh::Told>>,
     over: watch::Sender<Option<&'static str>>,
 }
 
@@ -98,6 +100,23 @@ impl Tunnel {
         }
     }
 
+    /// The host key of the machine's sshd, where it has one.
+    pub(super) fn host_key(&self) -> Option<String> {
+        let told = self.told.lock();
+        told.1.as_ref().map(|report| report.system.ssh_host_key.clone()).filter(|key| !key.is_empty())
+    }
+
+    /// Has the agent set up the machine's sshd; why it did not.
+    pub(super) async fn set_up_ssh(&self, setup: &SshSetup) -> Result<(), String> {
+        let body = Full::new(crate::answer::encode(setup)).map_err(|never| match never {}).boxed_unsync();
+        let response = self.send(Method::PUT, lab_wire::agent::SSH, body).await?;
+        match response.status() {
+            StatusCode::NO_CONTENT => Ok(()),
+            StatusCode::NOT_FOUND => Err("the agent is too old for this; upgrade it".into()),
+            _ => Err(said(response).await),
+        }
+    }
+
     /// Asks the agent for something, within what it may be asked for at once.
     pub(super) async fn open(&self, method: Method, path: &str, body: Outgoing) -> Result<Opened, Status> {
         let slot = self.slots.clone().try_acquire_owned().map_err(|_| too_many("streams to this machine"))?;
@@ -107,9 +126,7 @@ impl Tunnel {
             return Ok(Opened { body: response.into_body(), slot });
         }
         let status = response.status();
-        let said = Limited::new(response.into_body(), 4096).collect().await;
-        let said = said.map(|body| body.to_bytes()).unwrap_or_default();
-        let why = String::from_utf8_lossy(&said);
+        let why = said(response).await;
         Err(match status {
             StatusCode::BAD_REQUEST => fault::bad_request(why),
             StatusCode::TOO_MANY_REQUESTS => too_many("streams to this machine"),
@@ -165,6 +182,7 @@ impl Call<'_> {
                 connected,
                 address,
                 told: Mutex::default(),
+                ssh: Mutex::default(),
                 over: watch::Sender::new(None),
             });
             let driven = async {
@@ -177,6 +195,13 @@ impl Call<'_> {
         });
         Ok(switching(TUNNEL))
     }
+}
+
+/// What a refusal says, as far as it is read.
+async fn said(response: Response<Incoming>) -> String {
+    let said = Limited::new(response.into_body(), 4096).collect().await;
+    let said = said.map(|body| body.to_bytes()).unwrap_or_default();
+    String::from_utf8_lossy(&said).into_owned()
 }
 
 fn http2_builder() -> http2::Builder<TokioExecutor> {

@@ -133,6 +133,7 @@ fn suffix(part: &Subresource) -> &'static str {
         Subresource::Agent => "Agent",
         Subresource::Exec => "Exec",
         Subresource::PortForward => "PortForward",
+        Subresource::SshCertificate => "SshCertificate",
         Subresource::Journal => "Journal",
     }
 }

@@ -48,7 +48,9 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
 /// The flags that say where an agent keeps everything.
 pub fn places(place: &Path) -> Vec<String> {
     let at = |flag: &str, path: &str| [flag.to_owned(), place.join(path).display().to_string()];
-    [at("--config", "lab/agent.toml"), at("--state-dir", "state"), at("--run-dir", "run")].concat()
+    let own = [at("--config", "lab/agent.toml"), at("--state-dir", "state"), at("--run-dir", "run")];
+    let sshd = [at("--sshd-dir", "ssh"), at("--sshd-pid", "ssh/pid")];
+    own.into_iter().chain(sshd).flatten().collect()
 }
 
 impl Lab {
@@ -109,14 +111,20 @@ impl Lab {
     }
 
     fn enter(&self, server: &str) {
-        let object = serde_json::json!({"apiVersion": "metal.lab/v1alpha1", "kind": "Server",
-            "metadata": {"name": server}, "spec": {}});
+        self.create("metal.lab", "Server", server, serde_json::json!({}));
+    }
+
+    /// Makes an object of one of our groups.
+    #[track_caller]
+    pub fn create(&self, group: &str, kind: &str, name: &str, spec: Json) {
+        let object = serde_json::json!({"apiVersion": format!("{group}/v1alpha1"), "kind": kind,
+            "metadata": {"name": name}, "spec": spec});
         let output = self.run(&["create", "-f", "-"], object.to_string().as_bytes());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// What an installation leaves for the agent.
-    fn leave_files(&self, server: &str, address: SocketAddr) -> PathBuf {
+    pub fn leave_files(&self, server: &str, address: SocketAddr) -> PathBuf {
         let place = self.folder.path().join(server);
         fs::create_dir_all(place.join("lab")).unwrap();
         let config = format!("server = \"https://{}\"\nca-hash = \"{}\"\n", address, self.pin());

@@ -5,6 +5,7 @@
 
 mod lab;
 mod line;
+mod ssh;
 
 use lab::{Agent, Lab, places, until};
 use lab_e2e::{labd::Labd, program};

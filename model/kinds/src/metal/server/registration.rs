@@ -47,6 +47,7 @@ impl Define for Server {
             .subresource(Subresource::Agent)
             .subresource(Subresource::Exec)
             .subresource(Subresource::PortForward)
+            .subresource(Subresource::SshCertificate)
             .subresource(Subresource::Journal)
             .validated_by(validate)
             .aliased_by(aliases)
