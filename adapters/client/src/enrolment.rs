@@ -1,7 +1,7 @@
 //! How a machine comes by its certificate, and by the next one. Its key never leaves it.
 
 use crate::{
-    Client, ConfigError, Connection, Error, WriteParams,
+    Client, ConfigError, Connection, Error, Invitation, WriteParams,
     config::{Credentials, Material, Source, Sourced},
 };
 use lab_kinds::iam::enrolment::{CertificateStatus, Enrolment, EnrolmentSpec};
@@ -131,10 +131,12 @@ impl Joined {
 ///
 /// # Errors
 /// The server is not reached, is another one, or refuses; or the URL or the hash is none.
-pub async fn enrol(server: &str, ca_pin: &str, token: &str, joiner: &Joiner) -> Result<Joined, EnrolError> {
+pub async fn enrol(invitation: &Invitation, joiner: &Joiner) -> Result<Joined, EnrolError> {
+    let Invitation { server, ca_hash, token, proxy } = invitation;
     let mut connection = Connection::to(server, Source::Flag("server"));
     connection.timeout = Some(PATIENCE);
-    connection.certificate_authority_pin = Some(Sourced::new(ca_pin.into(), Source::Flag("CA hash")));
+    connection.certificate_authority_pin = Some(Sourced::new(ca_hash.clone(), Source::Flag("CA hash")));
+    connection.proxy.clone_from(proxy);
     let client = Client::connect("lab-join", &connection).map_err(|source| EnrolError::Config { source })?;
     ask(&client, Some(token), joiner).await
 }

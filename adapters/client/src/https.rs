@@ -3,6 +3,7 @@
 use crate::{
     config::{ConfigError, Connection, Material, Sourced},
     pinned::Pinned,
+    proxy::Proxy,
     transport::{BoxError, Fault, Request, Response, Transport, TransportError},
 };
 use async_trait::async_trait;
@@ -12,16 +13,22 @@ use http_body_util::{BodyExt, Full};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
 };
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, RootCertStore,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 use tokio::{io::AsyncReadExt, net::TcpStream};
 use tokio_rustls::TlsConnector;
+use tower_service::Service;
 
 /// How long the TCP connection may take.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,7 +39,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// A server reached over HTTPS.
 pub struct Https {
-    client: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: legacy::Client<HttpsConnector<Dial>, Full<Bytes>>,
     server: String,
     authority: Uri,
     base_path: String,
@@ -41,6 +48,53 @@ pub struct Https {
     /// For [`Https::diagnose`].
     tls: TlsConnector,
     tls_name: Option<ServerName<'static>>,
+    proxy: Option<Proxy>,
+}
+
+/// Makes TCP connections to a server, or has a proxy make them.
+#[derive(Clone)]
+enum Dial {
+    Directly(HttpConnector),
+    Through(Proxy),
+}
+
+impl Service<Uri> for Dial {
+    type Response = TokioIo<TcpStream>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        match self {
+            Self::Directly(connector) => connector.poll_ready(context).map_err(Into::into),
+            Self::Through(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn call(&mut self, server: Uri) -> Self::Future {
+        match self {
+            Self::Directly(connector) => {
+                let connected = connector.call(server);
+                Box::pin(async move { Ok(connected.await?) })
+            }
+            Self::Through(proxy) => {
+                let proxy = proxy.clone();
+                Box::pin(async move {
+                    let (host, port) = place(&server);
+                    let connected = tokio::time::timeout(CONNECT_TIMEOUT, proxy.connect(&host, port)).await;
+                    let stream =
+                        connected.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
+                    stream.set_nodelay(true)?;
+                    Ok(TokioIo::new(stream))
+                })
+            }
+        }
+    }
+}
+
+/// Host and port of a URL.
+fn place(uri: &Uri) -> (String, u16) {
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    (host, uri.port_u16().unwrap_or(443))
 }
 
 impl Https {
@@ -69,7 +123,10 @@ impl Https {
             .http2_keep_alive_interval(KEEP_ALIVE)
             .http2_keep_alive_timeout(KEEP_ALIVE)
             .http2_adaptive_window(true)
-            .build(builder.enable_all_versions().wrap_connector(tcp));
+            .build(builder.enable_all_versions().wrap_connector(match &connection.proxy {
+                Some(proxy) => Dial::Through(proxy.clone()),
+                None => Dial::Directly(tcp),
+            }));
         let server = &connection.server;
         let refuse = |why: &str| server.refuse(why);
         let uri: Uri = server.value.parse().map_err(|e| refuse(&format!("is not a URL: {e}")))?;
@@ -91,6 +148,7 @@ impl Https {
             timeout: connection.timeout,
             tls: diagnostic,
             tls_name,
+            proxy: connection.proxy.clone(),
         })
     }
 
@@ -105,14 +163,16 @@ impl Https {
 
     /// Connects once more, sends nothing, and listens for why the server hangs up; `None` when it does not say.
     async fn diagnose(&self) -> Option<TransportError> {
-        let host = self.authority.host()?.trim_matches(['[', ']']).to_owned();
-        let port = self.authority.port_u16().unwrap_or(443);
+        let (host, port) = place(&self.authority);
         let name = match &self.tls_name {
             Some(name) => name.clone(),
             None => ServerName::try_from(host.clone()).ok()?,
         };
         let listen = async {
-            let tcp = TcpStream::connect((host.as_str(), port)).await?;
+            let tcp = match &self.proxy {
+                Some(proxy) => proxy.connect(&host, port).await?,
+                None => TcpStream::connect((host.as_str(), port)).await?,
+            };
             let mut tls = self.tls.connect(name, tcp).await?;
             tls.read(&mut [0]).await
         };

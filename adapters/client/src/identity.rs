@@ -3,7 +3,7 @@
 mod file;
 mod renewing;
 
-use crate::{Backoff, Client, ConfigError, Connection, EnrolError, Joiner, chain, enrol, enrolment};
+use crate::{Backoff, Client, ConfigError, Connection, EnrolError, Joiner, Proxy, chain, enrol, enrolment};
 use file::Kept;
 use jiff::Timestamp;
 use lab_object::Time;
@@ -30,11 +30,13 @@ pub struct Invitation {
     pub ca_hash: String,
     /// The join token. Secret.
     pub token: String,
+    /// The HTTP proxy through which the server is reached, if it is.
+    pub proxy: Option<Proxy>,
 }
 
 impl fmt::Debug for Invitation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { server, ca_hash, token: _ } = self;
+        let Self { server, ca_hash, .. } = self;
         f.debug_struct("Invitation").field("server", server).field("ca_hash", ca_hash).finish_non_exhaustive()
     }
 }
@@ -130,9 +132,10 @@ impl Identity {
     ) -> Result<Self, IdentityError> {
         // A token that could not be kept would be spent for nothing.
         file::try_write(path)?;
-        let Invitation { server, ca_hash, token } = invitation;
-        let joined = enrol(server, ca_hash, token, joiner).await?;
+        let Invitation { server, token, .. } = invitation;
+        let joined = enrol(invitation, joiner).await?;
         let kept = Kept::new(joined, server, Some(file::digest(token)), now);
+        let kept = Kept { proxy: invitation.proxy.clone(), ..kept };
         file::write(path, &kept)?;
         tracing::info!(identity = kept.identity, expires = %kept.expires, "joined");
         Self::of(path, kept)
@@ -225,6 +228,15 @@ impl Identity {
         Ok(identity)
     }
 
+    /// The same identity with the server behind a proxy, or behind none. Clients made before go on as they did.
+    ///
+    /// # Errors
+    /// What is kept cannot be used.
+    pub fn through(self, proxy: Option<Proxy>) -> Result<Self, IdentityError> {
+        let kept = self.current.kept();
+        Self::of(&self.path, Kept { proxy, ..(*kept).clone() })
+    }
+
     /// Asks for the next certificate, with a new key, and goes on with it.
     ///
     /// # Errors
@@ -233,6 +245,7 @@ impl Identity {
         let before = self.current.kept();
         let joined = enrolment::renew(&self.client("lab-renew")).await?;
         let kept = Kept::new(joined, &before.server, before.token.clone(), now);
+        let kept = Kept { proxy: before.proxy.clone(), ..kept };
         file::write(&self.path, &kept)?;
         tracing::info!(identity = kept.identity, expires = %kept.expires, "renewed the certificate");
         self.current.replace(&self.path, kept)
@@ -294,8 +307,12 @@ mod tests {
 
     #[test]
     fn a_token_is_not_shown() {
-        let invitation =
-            Invitation { server: "https://a".into(), ca_hash: "sha256:0".into(), token: "secret".into() };
+        let invitation = Invitation {
+            server: "https://a".into(),
+            ca_hash: "sha256:0".into(),
+            token: "secret".into(),
+            proxy: None,
+        };
         let shown = format!("{invitation:?}");
         assert!(shown.contains("https://a") && !shown.contains("secret"), "{shown}");
     }

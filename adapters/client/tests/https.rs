@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use lab_client::{
-    Client, Connection, Error, Fault,
+    Client, Connection, Error, Fault, Proxy,
     config::{Credentials, Material, Source, Sourced},
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
@@ -116,6 +116,39 @@ async fn a_good_server_is_asked() {
     let ca = authority();
     let port = serve(&ca, &["127.0.0.1"], NOW, OK, false).await;
     assert_eq!(ask(&connection(port, &ca)).await.unwrap(), serde_json::json!({}));
+}
+
+/// A proxy that passes one connection on, and tells what it was asked.
+async fn proxy() -> (Proxy, tokio::task::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = format!("http://user:pass@{}", listener.local_addr().unwrap());
+    let asked = tokio::spawn(async move {
+        let (mut near, _) = listener.accept().await.unwrap();
+        let mut asked = Vec::new();
+        while !asked.ends_with(b"\r\n\r\n") {
+            asked.push(near.read_u8().await.unwrap());
+        }
+        let asked = String::from_utf8(asked).unwrap();
+        let target = asked.split(' ').nth(1).unwrap().to_owned();
+        let mut far = tokio::net::TcpStream::connect(target).await.unwrap();
+        near.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+        asked
+    });
+    (Proxy::parse(&proxy).unwrap(), asked)
+}
+
+#[tokio::test]
+async fn a_server_is_asked_through_a_proxy() {
+    let ca = authority();
+    let port = serve(&ca, &["127.0.0.1"], NOW, OK, false).await;
+    let mut connection = connection(port, &ca);
+    let (proxy, asked) = proxy().await;
+    connection.proxy = Some(proxy);
+    assert_eq!(ask(&connection).await.unwrap(), serde_json::json!({}));
+    let asked = asked.await.unwrap();
+    assert!(asked.starts_with(&format!("CONNECT 127.0.0.1:{port} HTTP/1.1\r\n")), "{asked}");
+    assert!(asked.contains("Proxy-Authorization: Basic dXNlcjpwYXNz\r\n"), "{asked}");
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! A Linux machine and what is done on it.
 //!
 //! [`observe`] reads what it consists of and what is on its disks, without writing anything. [`hands`] does what carrying out
-//! a disk plan consists of, and refuses every device that its write set does not name. [`command`] and, for programs that
-//! somebody talks to, [`session`] are the only places of the whole project that start programs. [`vitals`] says how a running
+//! a disk plan consists of, and refuses every device that its write set does not name. [`command`], for programs that
+//! somebody talks to [`session`], and [`program`] for those that run beside this one or in its place, are the only places of the whole
+//! project that start programs. [`vitals`] says how a running
 //! machine is, and [`sshd`] has its sshd take certificates.
 
 pub mod command;
@@ -11,6 +12,7 @@ pub mod hands;
 pub mod modules;
 pub mod network;
 pub mod observe;
+pub mod program;
 pub mod session;
 pub mod sshd;
 pub mod start;

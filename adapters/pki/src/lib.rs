@@ -18,6 +18,7 @@ mod secret;
 mod service_token;
 mod ssh;
 mod ssh_authority;
+mod statement;
 mod subject;
 mod tls;
 
@@ -33,4 +34,5 @@ pub use secret::{hash_token, random_token};
 pub use service_token::{Bound, Claims, ISSUER, Named, ServiceTokens, TOKEN_KEY};
 pub use ssh::{sign_as_ssh, signed_by};
 pub use ssh_authority::{SSH_KEY, SshAuthority, new_ssh_key};
+pub use statement::is_stated_by;
 pub use tls::{ServingCertificate, server_config};

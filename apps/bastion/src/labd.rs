@@ -24,8 +24,12 @@ pub async fn client(settings: &Settings) -> anyhow::Result<Client> {
         }
         Labd::Joined { server, ca_hash, token_file } => {
             let token = token(token_file.as_deref())?;
-            let invitation =
-                token.map(|token| Invitation { server: server.clone(), ca_hash: ca_hash.clone(), token });
+            let invitation = token.map(|token| Invitation {
+                server: server.clone(),
+                ca_hash: ca_hash.clone(),
+                token,
+                proxy: None,
+            });
             let joiner = Joiner { name: Some(settings.name.clone()), ..Joiner::default() };
             let obtained =
                 Identity::obtain(&path, invitation.as_ref(), &joiner, Timestamp::now, rand::random()).await;

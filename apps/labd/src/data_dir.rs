@@ -34,6 +34,10 @@ impl Layout<'_> {
     pub fn admin_kubeconfig(&self) -> PathBuf {
         self.0.join("admin.kubeconfig")
     }
+    /// The executables that agents may be told to run.
+    pub fn agents(&self) -> PathBuf {
+        self.0.join("agents")
+    }
     /// Held by the labd that uses the directory.
     fn lock(&self) -> PathBuf {
         self.0.join("lock")

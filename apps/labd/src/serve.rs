@@ -176,6 +176,7 @@ fn options(
     ];
     let mut metrics = figures::registry(store.clone(), trail.clone(), SystemTime::now());
     metrics.register_collector(Box::new(site.clone()));
+    let releases = data_dir;
     let (copied, sealer, data_dir) = (store.clone(), sealer.clone(), data_dir.to_owned());
     let backup = Extra {
         path: backup::stream::PATH,
@@ -186,6 +187,7 @@ fn options(
         metrics,
         checks,
         extra: vec![backup],
+        releases: Some(Layout(releases).agents()),
         audit: Some(trail.clone()),
         ..Options::default()
     }

@@ -17,5 +17,6 @@ pub mod serving;
 pub mod sighting;
 pub mod silence;
 pub mod timeline;
+pub mod upgrade;
 pub mod uuid;
 pub mod wiping;

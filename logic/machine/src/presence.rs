@@ -1,6 +1,6 @@
 //! A machine whose agent comes and goes: what its Server says of it.
 
-use crate::sighting::put_condition;
+use crate::{sighting::put_condition, upgrade::Standing};
 use lab_kinds::metal::server::{AgentStatus, Nic, Phase, ServerStatus};
 use lab_kinds::{Condition, ConditionStatus};
 use lab_object::Time;
@@ -18,11 +18,25 @@ pub enum News<'a> {
     },
     /// It is not connected any more.
     Gone,
+    /// Whether it runs what it is to run; nothing where nobody says any more what that is.
+    Upgraded(Option<&'a Standing>),
 }
+
+/// The condition that says whether an agent runs the version that is wanted.
+pub const UPGRADED: &str = "AgentUpgraded";
 
 /// A Server's status with what is new. It is the same where nothing is: heartbeats alone change nothing.
 pub fn status(old: &ServerStatus, news: &News<'_>, now: Time) -> ServerStatus {
     let mut status = old.clone();
+    if let News::Upgraded(standing) = news {
+        match standing {
+            Some(Standing { holds, reason, message }) => {
+                condition(&mut status, UPGRADED, *holds, (reason, message), now);
+            }
+            None => status.conditions.retain(|condition| condition.kind != UPGRADED),
+        }
+        return status;
+    }
     let agent = status.agent.get_or_insert_default();
     let online = matches!(news, News::Here { .. });
     if agent.online != online || agent.since.is_none() {
@@ -45,6 +59,7 @@ pub fn status(old: &ServerStatus, news: &News<'_>, now: Time) -> ServerStatus {
             condition(&mut status, "Ready", true, ("AgentConnected", "The agent is connected."), now);
             status.phase = Some(here(old.phase));
         }
+        News::Upgraded(_) => {}
         News::Gone => {
             let why = "The agent is not connected: the machine is off, or cannot reach labd.";
             condition(&mut status, "Ready", false, ("AgentGone", why), now);

@@ -26,6 +26,10 @@ pub const JOURNAL: &str = "/journal";
 /// why it is not.
 pub const SSH: &str = "/ssh";
 
+/// `POST` with a query ([`Upgrade`]) and an executable as body. Answered with 202 once it is found to be what the query says and is
+/// tried, else with 400 and why it is not.
+pub const UPGRADE: &str = "/upgrade";
+
 /// Most bytes of a report's line.
 pub const MAX_REPORT: usize = 1 << 20;
 
@@ -63,6 +67,22 @@ pub struct System {
     /// The Ed25519 host key of its sshd, as a line such as `ssh-ed25519 AAAA…`; empty where it has none.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub ssh_host_key: String,
+    /// The hash of the agent's executable: `sha256:` and 64 hexadecimal digits.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub executable: String,
+    /// The executable that it tried last and went back from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Refused>,
+}
+
+/// An executable that an agent went back from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Refused {
+    /// Its hash, like that of the one that runs.
+    pub executable: String,
+    /// What was wrong with it, as a clause.
+    pub why: String,
 }
 
 /// What a machine's sshd is to know: who logs in by certificate, and as whom it is known itself.
@@ -150,6 +170,19 @@ pub struct Exec {
 pub struct Forward {
     /// The TCP port, at the machine's own loopback address.
     pub port: u16,
+}
+
+/// Another executable for an agent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Upgrade {
+    /// The version, as the Server names it.
+    pub version: String,
+    /// Its hash: `sha256:` and 64 hexadecimal digits.
+    pub executable: String,
+    /// Its length in bytes.
+    pub size: u64,
+    /// The authority's signature of the [`Upgrade::statement`], in base64url.
+    pub signature: String,
 }
 
 /// Which part of the journal.
@@ -252,6 +285,42 @@ impl Forward {
             0 => Err(BadQuery { option: name, why: "must be a number from 1 to 65535" }),
             port => Ok(Self { port }),
         }
+    }
+}
+
+impl Upgrade {
+    /// What the authority signs.
+    pub fn statement(&self) -> String {
+        let Self { version, executable, size, .. } = self;
+        format!("lab-agent.v1\nversion {version}\nexecutable {executable}\nsize {size}\n")
+    }
+
+    /// As a query.
+    pub fn to_query(&self) -> String {
+        let mut query = Query::default();
+        query.add("version", &self.version);
+        query.add("executable", &self.executable);
+        query.add("size", &self.size.to_string());
+        query.add("signature", &self.signature);
+        query.0
+    }
+
+    /// Reads a query. Options that are not known are passed over.
+    ///
+    /// # Errors
+    /// The size is no number. Whether the rest is true is for the signature to show.
+    pub fn from_query(query: &str) -> Result<Self, BadQuery> {
+        let mut upgrade = Self::default();
+        for (name, value) in pairs(query)? {
+            match name.as_str() {
+                "version" => upgrade.version = value,
+                "executable" => upgrade.executable = value,
+                "size" => upgrade.size = number(name, &value)?,
+                "signature" => upgrade.signature = value,
+                _ => {}
+            }
+        }
+        Ok(upgrade)
     }
 }
 
@@ -373,6 +442,14 @@ mod tests {
     #[test]
     fn ports_and_journals() {
         assert_eq!(Forward::from_query(&Forward { port: 22 }.to_query()), Ok(Forward { port: 22 }));
+        let upgrade = Upgrade {
+            version: "1.0+a".into(),
+            executable: "sha256:0".into(),
+            size: 7,
+            signature: "a-_=".into(),
+        };
+        assert_eq!(Upgrade::from_query(&upgrade.to_query()), Ok(upgrade));
+        assert!(Upgrade::from_query("size=-1").is_err());
         for bad in ["", "port=0", "port=65536", "port=ssh"] {
             assert!(Forward::from_query(bad).is_err(), "{bad}");
         }

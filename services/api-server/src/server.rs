@@ -35,6 +35,7 @@ use std::{
     borrow::Cow,
     error::Error,
     panic::AssertUnwindSafe,
+    path::PathBuf,
     sync::{Arc, Weak},
     time::{Duration, Instant},
 };
@@ -75,6 +76,8 @@ pub struct Options {
     pub bookmark_interval: Duration,
     /// Where it is recorded who did what; without it nowhere.
     pub audit: Option<Arc<Trail>>,
+    /// The folder with executables of agents, called `lab-agent-VERSION-ARCHITECTURE`, which those may be told to run.
+    pub releases: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -90,6 +93,7 @@ impl Default for Options {
             max_watches: 65_536,
             bookmark_interval: Duration::from_secs(60),
             audit: None,
+            releases: None,
         }
     }
 }
@@ -109,6 +113,7 @@ pub struct ApiServer {
     pub(crate) guard: Guard,
     pub(crate) sightings: Arc<Sightings>,
     pub(crate) agents: Arc<Agents>,
+    pub(crate) releases: Option<PathBuf>,
     /// The server itself, for what goes on after an answer.
     pub(crate) me: Weak<Self>,
     /// Logins and enrolments at once.
@@ -138,6 +143,7 @@ impl ApiServer {
             guard: Guard::new(metrics.clone()),
             sightings: Arc::default(),
             agents,
+            releases: options.releases,
             me: me.clone(),
             exchanges: Semaphore::new(MAX_EXCHANGES),
             discovery: Discovery::new(&registry),

@@ -1,6 +1,10 @@
 //! Keeps a machine in reach: one connection to labd, opened outwards, and opened again whenever it breaks.
 
-use crate::{report::Inventory, serve};
+use crate::{
+    report::Inventory,
+    serve,
+    upgrade::{Program, Upgrades},
+};
 use jiff::Timestamp;
 use lab_client::{Backoff, Error, Identity, Proxy, Upgrader, chain};
 use lab_host::sshd::Sshd;
@@ -48,6 +52,8 @@ pub struct Reach {
     pub inventory: Inventory,
     /// The machine's sshd.
     pub sshd: Sshd,
+    /// This program, and how another one is tried.
+    pub program: Program,
     /// Tells machines apart that try again at the same time.
     pub seed: u64,
     /// Told how the machine stands.
@@ -64,7 +70,9 @@ impl Reach {
     /// Keeps the machine in reach for as long as it is polled.
     pub async fn keep(self) {
         let (version, inventory) = (self.version.clone(), self.inventory.clone());
-        let shared = Arc::new(serve::Shared { version, inventory, sshd: self.sshd.clone() });
+        let upgrades = Arc::new(Upgrades::new(self.program.clone()));
+        let (sshd, identity) = (self.sshd.clone(), self.identity.clone());
+        let shared = Arc::new(serve::Shared { version, inventory, sshd, identity, upgrades });
         let mut failures = 0;
         loop {
             let began = Instant::now();
@@ -76,6 +84,8 @@ impl Reach {
             let most = if refused { REFUSED } else { MOST };
             let wait = Backoff { first: FIRST, most, seed: self.seed }.after(failures);
             tokio::time::sleep(wait).await;
+            // While another executable is tried, the machine is that one's.
+            shared.upgrades.settled().await;
         }
     }
 

@@ -1,6 +1,6 @@
 //! What labd asks of this machine over its connection, and who answers it.
 
-use crate::{exec, forward, journal, report, ssh};
+use crate::{exec, forward, journal, report, ssh, upgrade};
 use bytes::Bytes;
 use futures_util::stream;
 use http::{Method, Request, Response, StatusCode};
@@ -8,9 +8,9 @@ use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use lab_client::Upgraded;
+use lab_client::{Identity, Upgraded};
 use lab_host::sshd::Sshd;
-use lab_wire::agent::{BadQuery, EXEC, FORWARD, JOURNAL, REPORTS, SSH};
+use lab_wire::agent::{BadQuery, EXEC, FORWARD, JOURNAL, REPORTS, SSH, UPGRADE};
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     pub version: String,
     pub inventory: report::Inventory,
     pub sshd: Sshd,
+    pub identity: Identity,
+    pub upgrades: Arc<upgrade::Upgrades>,
 }
 
 /// Serves a connection until it ends.
@@ -67,6 +69,7 @@ async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Bo
         (&Method::POST, EXEC) => exec::answer(query, body),
         (&Method::POST, FORWARD) => forward::answer(query, body),
         (&Method::GET, JOURNAL) => journal::answer(query),
+        (&Method::POST, UPGRADE) => upgrade::answer(shared, query, body).await,
         (&Method::PUT, SSH) => ssh::answer(shared, body).await,
         _ => refused(StatusCode::NOT_FOUND, "this agent does not know what is asked for"),
     }

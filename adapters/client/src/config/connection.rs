@@ -1,6 +1,7 @@
 //! A resolved connection: one server, how it is trusted, who we are.
 
 use super::{ConfigError, Source, Sourced};
+use crate::Proxy;
 use std::{fmt, path::PathBuf, time::Duration};
 
 /// What flags and variables say; it wins over files.
@@ -42,6 +43,8 @@ pub struct Connection {
     pub namespace: Option<Sourced<String>>,
     /// How long an answer may take to begin; `None` waits for ever.
     pub timeout: Option<Duration>,
+    /// The HTTP proxy through which it is reached; `None` where it is reached directly.
+    pub proxy: Option<Proxy>,
 }
 
 /// Who we are to the server.
@@ -102,6 +105,7 @@ impl Connection {
             credentials: Credentials::default(),
             namespace: None,
             timeout: None,
+            proxy: None,
         }
     }
 

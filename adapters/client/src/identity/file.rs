@@ -2,7 +2,7 @@
 //! certificate stand in one file, which is replaced as a whole.
 
 use super::IdentityError;
-use crate::{ConfigError, Connection, Joined, Kubeconfig, config::Overrides};
+use crate::{ConfigError, Connection, Joined, Kubeconfig, Proxy, config::Overrides};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use lab_object::{Json, Time};
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,8 @@ pub(super) struct Kept {
     pub certificate: String,
     pub key: String,
     pub authority: String,
+    /// The proxy through which the server is reached. It is no part of the file: where the machine stands may change.
+    pub proxy: Option<Proxy>,
 }
 
 /// What a kubeconfig has no field for, as an extension of its user.
@@ -55,6 +57,7 @@ impl Kept {
             certificate,
             key,
             authority,
+            proxy: None,
         }
     }
 
@@ -97,12 +100,14 @@ impl Kept {
             issued,
             expires,
             token,
+            proxy: None,
         })
     }
 
     /// How the server is reached; errors name the file at `path`.
     pub(super) fn connection(&self, path: &Path) -> Result<Connection, ConfigError> {
-        Kubeconfig::of_text(path, &self.render())?.connection(&Overrides::default())
+        let connection = Kubeconfig::of_text(path, &self.render())?.connection(&Overrides::default())?;
+        Ok(Connection { proxy: self.proxy.clone(), ..connection })
     }
 }
 
@@ -164,6 +169,7 @@ mod tests {
             certificate: "certificate".into(),
             key: "key".into(),
             authority: "authority".into(),
+            proxy: None,
         }
     }
 

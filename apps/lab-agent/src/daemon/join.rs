@@ -47,8 +47,8 @@ pub fn joiner(name: Option<String>) -> Joiner {
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let Args { server, ca_hash, token_file, name, proxy, place } = args;
     let config = Config { server: server.clone(), ca_hash: ca_hash.clone(), proxy };
-    config.proxy()?;
-    let invitation = Invitation { server, ca_hash, token: read_token(&token_file)? };
+    let proxy = config.proxy()?;
+    let invitation = Invitation { server, ca_hash, token: read_token(&token_file)?, proxy };
     let joined = Identity::join(&place.identity(), &invitation, &joiner(name), Timestamp::now()).await?;
     config.write(&place.config)?;
     if token_file.is_file() {

@@ -4,6 +4,7 @@ use anyhow::{Context, bail};
 use lab_host::sshd::Sshd;
 use serde::{Deserialize, Serialize};
 use std::{
+    ffi::OsString,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -29,6 +30,14 @@ pub struct Place {
 }
 
 impl Place {
+    /// The flags that say the same.
+    pub fn arguments(&self) -> Vec<OsString> {
+        let Self { config, state_dir, run_dir, sshd_dir, sshd_pid } = self;
+        let flags = ["--config", "--state-dir", "--run-dir", "--sshd-dir", "--sshd-pid"];
+        let paths = [config, state_dir, run_dir, sshd_dir, sshd_pid];
+        flags.into_iter().zip(paths).flat_map(|(flag, path)| [flag.into(), path.into()]).collect()
+    }
+
     /// The file with the machine's identity.
     pub fn identity(&self) -> PathBuf {
         self.state_dir.join("identity")

@@ -3,13 +3,16 @@
 use super::{
     join::joiner,
     place::{Config, Place, read_token},
-    state,
+    state::{self, State},
 };
 use crate::observe;
 use anyhow::{Context, bail};
 use jiff::Timestamp;
 use lab_client::{Backoff, Identity, Invitation, chain};
-use lab_node::reach::{Reach, Standing};
+use lab_node::{
+    reach::{Reach, Standing},
+    upgrade::Program,
+};
 use std::{fs, io, path::Path, sync::Arc, time::Duration};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -50,6 +53,7 @@ pub async fn run(Args { place }: Args) -> anyhow::Result<()> {
             version: env!("CARGO_PKG_VERSION").into(),
             inventory: Arc::new(|| observe::discovery(None)),
             sshd: place.sshd(),
+            program: program(&place)?,
             seed,
             standing,
         };
@@ -61,6 +65,17 @@ pub async fn run(Args { place }: Args) -> anyhow::Result<()> {
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
     }
+}
+
+/// This program, and how another one is tried: with the same places, but for where it says how it stands.
+fn program(place: &Place) -> anyhow::Result<Program> {
+    let path = std::env::current_exe().context("this program cannot be found")?;
+    let trial = Place { run_dir: place.run_dir.join("trial"), ..place.clone() };
+    let state = trial.state();
+    let arguments = std::env::args_os().skip(1).collect();
+    let trial = ["run".into()].into_iter().chain(trial.arguments()).collect();
+    let in_reach = Arc::new(move || State::read(&state).is_some_and(|state| state.connected));
+    Ok(Program { path, arguments, trial, in_reach })
 }
 
 /// This machine's identity: the one it has, or one by the token that lies beside the configuration. What labd refuses is asked again
@@ -85,7 +100,7 @@ async fn join(
                         || format!("the token in {} is used up and could not be removed", token.display());
                     fs::remove_file(&token).with_context(why)?;
                 }
-                return Ok(identity);
+                return Ok(identity.through(config.proxy()?)?);
             }
             Err(error) if !has => return Err(error).context("this machine has not joined"),
             Err(error) => {
@@ -107,5 +122,5 @@ fn invitation(token: &Path, config: &Config) -> anyhow::Result<Option<Invitation
         found => found.with_context(|| format!("cannot read {}", token.display()))?,
     };
     let (server, ca_hash) = (config.server.clone(), config.ca_hash.clone());
-    Ok(Some(Invitation { server, ca_hash, token: read_token(token)? }))
+    Ok(Some(Invitation { server, ca_hash, token: read_token(token)?, proxy: config.proxy()? }))
 }

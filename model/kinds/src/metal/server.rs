@@ -93,10 +93,25 @@ pub struct ServerSpec {
     /// How the machine is answered when it boots from the network.
     #[serde(skip_serializing_if = "unset")]
     pub boot: Boot,
+    /// The agent that is to run on the machine.
+    #[serde(skip_serializing_if = "unset")]
+    pub agent: Agent,
     /// What becomes of the machine's disks when this object is deleted: `keep` (the default) or `wipe`. A machine that
     /// is to be wiped boots once more to do so; the object stays until that is done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when_deleted: Option<WhenDeleted>,
+}
+
+/// The agent that is to run on a machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Agent {
+    /// Its version, such as `0.2.0`. labd sends its executable, `agents/lab-agent-VERSION-ARCHITECTURE` of its data directory,
+    /// to agents that run another one. They try it first, and stay what they are where it does not report in; the condition
+    /// `AgentUpgraded` says what came of it. Without a version they stay what they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[0-9A-Za-z][-+.0-9A-Za-z]{0,62}$"))]
+    pub version: Option<String>,
 }
 
 /// What a machine is for.

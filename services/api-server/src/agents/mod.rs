@@ -12,6 +12,7 @@ mod ssh;
 mod standing;
 mod stream;
 mod tunnel;
+mod upgrade;
 
 pub(crate) use presence::missing;
 use tunnel::Tunnel;
@@ -38,6 +39,7 @@ pub(crate) struct Agents {
     connected: Mutex<HashMap<String, Arc<Tunnel>>>,
     streams: Arc<Semaphore>,
     writes: Semaphore,
+    releases: upgrade::Releases,
 }
 
 impl Default for Agents {
@@ -46,6 +48,7 @@ impl Default for Agents {
             connected: Mutex::default(),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             writes: Semaphore::new(WRITES),
+            releases: upgrade::Releases::default(),
         }
     }
 }

@@ -6,7 +6,12 @@ use crate::{key::DEFAULT_TENANT, metadata, server::ApiServer};
 use http::Method;
 use jiff::Timestamp;
 use lab_kinds::metal::Server;
-use lab_machine::presence::{self, News};
+use lab_machine::{
+    presence::{self, News},
+    upgrade::Standing,
+};
+
+pub(super) use lab_machine::presence::UPGRADED;
 use lab_object::{Json, Reason, Status, Time};
 use lab_wire::{agent::System, site::Discovery};
 use serde::Deserialize;
@@ -50,6 +55,14 @@ pub(super) async fn here(
             );
             Ok(())
         }
+    }
+}
+
+/// Whether an agent runs what it is to run; nothing where nobody says any more what that is.
+pub(super) async fn upgraded(server: &ApiServer, tunnel: &Tunnel, standing: Option<&Standing>) {
+    let written = write(server, &tunnel.tenant, &tunnel.uid, &News::Upgraded(standing)).await;
+    if let Err(status) = written {
+        tracing::warn!(server = tunnel.name, why = status.message, "how its upgrade stands was not written");
     }
 }
 

@@ -1,7 +1,7 @@
 //! What an agent reports: lines of JSON, for as long as it is connected. Whatever it sends, it costs little: a line is bounded,
 //! so is what is kept of it, and lines that come faster than they need are left waiting with the agent.
 
-use super::{Tunnel, presence, ssh};
+use super::{Tunnel, presence, ssh, upgrade};
 use crate::server::ApiServer;
 use http_body_util::BodyExt;
 use jiff::Timestamp;
@@ -63,6 +63,9 @@ async fn take(server: &Weak<ApiServer>, tunnel: &Arc<Tunnel>, mut report: Report
     }
     if let Some(object) = presence::its_server(&server, tunnel).await? {
         ssh::see_to(&server, tunnel, &object);
+        if upgrade::is_about(&object) {
+            tokio::spawn(upgrade::see_to(server, tunnel.clone(), object, report.system));
+        }
     }
     Ok(())
 }
@@ -72,7 +75,10 @@ fn bounded(mut report: Report) -> Report {
     let cut = |text: &mut String| text.truncate(text.floor_char_boundary(LONGEST));
     let system = &mut report.system;
     let texts = [&mut system.agent, &mut system.hostname, &mut system.kernel, &mut system.operating_system];
-    texts.into_iter().chain([&mut system.ssh_host_key]).for_each(cut);
+    texts.into_iter().chain([&mut system.ssh_host_key, &mut system.executable]).for_each(cut);
+    if let Some(refused) = &mut system.refused {
+        [&mut refused.executable, &mut refused.why].into_iter().for_each(cut);
+    }
     system.addresses.truncate(MOST);
     report.load.file_systems.truncate(MOST);
     report.load.file_systems.iter_mut().for_each(|system| cut(&mut system.mounted_at));

@@ -10,7 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use jiff::Timestamp;
 use lab_access::Machine;
 use lab_object::{Reason, Status};
-use lab_wire::agent::{Presence, Report, SshSetup, TUNNEL};
+use lab_wire::agent::{Presence, Report, SshSetup, TUNNEL, Upgrade};
 use parking_lot::Mutex;
 use std::{
     io,
@@ -18,7 +18,10 @@ use std::{
     sync::{Arc, Weak},
     time::Duration,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::Instant,
+};
 
 /// What is sent to an agent.
 pub(super) type Outgoing = UnsyncBoxBody<Bytes, io::Error>;
@@ -39,6 +42,8 @@ const MAX_HEAD: u32 = 16 * 1024;
 const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(20));
 /// Longest time for what follows the 101, and for the head of an agent's answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest time to send an executable.
+const SENDING: Duration = Duration::from_secs(30 * 60);
 
 /// A connected agent.
 pub(crate) struct Tunnel {
@@ -55,6 +60,8 @@ pub(crate) struct Tunnel {
     told: Mutex<(Option<Timestamp>, Option<Report>)>,
     /// What its sshd was told.
     pub(super) ssh: Mutex<Option<ssh::Told>>,
+    /// Which executable it was sent, and when.
+    pub(super) sent: tokio::sync::Mutex<Option<(Instant, String)>>,
     over: watch::Sender<Option<&'static str>>,
 }
 
@@ -117,6 +124,16 @@ impl Tunnel {
         }
     }
 
+    /// Sends the agent another executable; why it does not take it.
+    pub(super) async fn send_executable(&self, upgrade: &Upgrade, body: Outgoing) -> Result<(), String> {
+        let path = format!("{}?{}", lab_wire::agent::UPGRADE, upgrade.to_query());
+        let response = self.send_within(SENDING, Method::POST, &path, body).await?;
+        match response.status() {
+            StatusCode::ACCEPTED => Ok(()),
+            _ => Err(said(response).await),
+        }
+    }
+
     /// Asks the agent for something, within what it may be asked for at once.
     pub(super) async fn open(&self, method: Method, path: &str, body: Outgoing) -> Result<Opened, Status> {
         let slot = self.slots.clone().try_acquire_owned().map_err(|_| too_many("streams to this machine"))?;
@@ -139,13 +156,23 @@ impl Tunnel {
     }
 
     async fn send(&self, method: Method, path: &str, body: Outgoing) -> Result<Response<Incoming>, String> {
+        self.send_within(PATIENCE, method, path, body).await
+    }
+
+    async fn send_within(
+        &self,
+        patience: Duration,
+        method: Method,
+        path: &str,
+        body: Outgoing,
+    ) -> Result<Response<Incoming>, String> {
         // HTTP/2 needs an authority; there is only one at the other end.
         let request = Request::builder().method(method).uri(format!("http://agent{path}")).body(body);
         let request = request.map_err(|error| error.to_string())?;
         let answer = self.requests.clone().send_request(request);
-        match tokio::time::timeout(PATIENCE, answer).await {
+        match tokio::time::timeout(patience, answer).await {
             Ok(answer) => answer.map_err(|error| error.to_string()),
-            Err(_) => Err(format!("nothing came within {} s", PATIENCE.as_secs())),
+            Err(_) => Err(format!("nothing came within {} s", patience.as_secs())),
         }
     }
 }
@@ -183,6 +210,7 @@ impl Call<'_> {
                 address,
                 told: Mutex::default(),
                 ssh: Mutex::default(),
+                sent: tokio::sync::Mutex::default(),
                 over: watch::Sender::new(None),
             });
             let driven = async {

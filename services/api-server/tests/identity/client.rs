@@ -1,11 +1,15 @@
 //! Machines by the client they use.
 
 use crate::session::{IAM, Lab, METAL, NULL};
-use lab_client::{Client, Fault, Joiner, enrol, renew};
+use lab_client::{Client, Fault, Invitation, Joiner, enrol, renew};
 use lab_object::Json;
 use lab_pki::Authority;
 use serde_json::json;
 use std::time::SystemTime;
+
+fn invitation(server: &str, pin: &str, token: &str) -> Invitation {
+    Invitation { server: server.into(), ca_hash: pin.into(), token: token.into(), proxy: None }
+}
 
 #[tokio::test]
 async fn a_machine_joins_by_the_hash_of_the_authoritys_key() {
@@ -19,7 +23,7 @@ async fn a_machine_joins_by_the_hash_of_the_authoritys_key() {
     let dir = tempfile::tempdir().unwrap();
     let other = Authority::load_or_create(dir.path(), SystemTime::now()).unwrap().pin();
     for pin in [other.as_str(), "sha256:12", ""] {
-        let error = enrol(&server, pin, token, &joiner).await.unwrap_err();
+        let error = enrol(&invitation(&server, pin, token), &joiner).await.unwrap_err();
         let fault = match &error {
             lab_client::EnrolError::Call { source } => source.fault().cloned(),
             _ => None,
@@ -28,7 +32,7 @@ async fn a_machine_joins_by_the_hash_of_the_authoritys_key() {
     }
     let unused = lab.root("GET", &format!("{IAM}/jointokens/t"), NULL, 200).await;
     assert_eq!(unused.get("status"), None);
-    let joined = enrol(&server, &lab.authority.pin(), token, &joiner).await.unwrap();
+    let joined = enrol(&invitation(&server, &lab.authority.pin(), token), &joiner).await.unwrap();
     assert_eq!(
         (joined.identity.as_str(), joined.authority.as_str()),
         ("bastion:b", lab.authority.certificate_pem())
@@ -41,5 +45,8 @@ async fn a_machine_joins_by_the_hash_of_the_authoritys_key() {
     assert!(next.identity == joined.identity && next.key != joined.key && next.expires >= joined.expires);
     let client = Client::connect("bastion", &next.connection(&server)).unwrap();
     client.get_json::<Json>(&format!("{METAL}/bastions/b")).await.unwrap();
-    assert!(enrol(&server, &lab.authority.pin(), token, &joiner).await.is_err(), "the token is used up");
+    assert!(
+        enrol(&invitation(&server, &lab.authority.pin(), token), &joiner).await.is_err(),
+        "the token is used up"
+    );
 }

@@ -134,13 +134,12 @@ impl Lab {
     }
 
     pub fn start(&self, place: &Path) -> Agent {
+        self.start_program(&program("lab-agent").unwrap(), place)
+    }
+
+    pub fn start_program(&self, executable: &Path, place: &Path) -> Agent {
         let log = fs::File::options().create(true).append(true).open(place.join("log")).unwrap();
-        let child = Command::new(program("lab-agent").unwrap())
-            .arg("run")
-            .args(places(place))
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let child = Command::new(executable).arg("run").args(places(place)).stderr(log).spawn().unwrap();
         Agent { child, place: place.into() }
     }
 

@@ -6,6 +6,7 @@
 mod lab;
 mod line;
 mod ssh;
+mod upgrade;
 
 use lab::{Agent, Lab, places, until};
 use lab_e2e::{labd::Labd, program};

@@ -79,7 +79,7 @@ pub struct ServerStatus {
     /// The agent that runs on the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentStatus>,
-    /// Aspects of the machine's state: `Discovered`, `PlanReady`, `Installed`, `Joined`, `Ready`; `Wiped`, which names the disks;
+    /// Aspects of the machine's state: `Discovered`, `PlanReady`, `Installed`, `Joined`, `Ready`, `AgentUpgraded`; `Wiped`, which names the disks;
     /// `NetworkBoot`, which says why a
     /// machine fell silent while it booted; `Recognised`, which is false where MAC address and UUID contradict each other.
     #[serde(skip_serializing_if = "Vec::is_empty")]

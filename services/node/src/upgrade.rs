@@ -1,0 +1,218 @@
+//! Another executable for this agent, as labd sends it: checked, tried beside the one that runs, and put in its place only once it has
+//! reported in. Until then nothing was changed, so that whatever breaks off, the agent stays what it was.
+
+use crate::serve::{Body, Shared, bad, refused};
+use http::{Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use lab_client::Identity;
+use lab_host::program::{Beside, become_program};
+use lab_wire::agent::{Refused, Upgrade};
+use sha2::{Digest, Sha256};
+use std::{
+    ffi::OsString,
+    fs,
+    io::{self, Read},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{io::AsyncWriteExt, sync::OwnedMutexGuard, time::Instant};
+
+/// Largest executable that is taken.
+const MOST: u64 = 512 << 20;
+/// Longest silence while it is sent.
+const SILENCE: Duration = Duration::from_secs(60);
+/// How long one that is tried may take until it reports in, and for how long it has to stay.
+const TRIAL: (Duration, Duration) = (Duration::from_secs(90), Duration::from_secs(5));
+/// How often it is looked.
+const LOOK: Duration = Duration::from_millis(250);
+/// For how long one that was gone back from is not tried again.
+const REFUSED: Duration = Duration::from_secs(60 * 60);
+
+/// The program that this is, and how another one is tried.
+#[derive(Clone)]
+pub struct Program {
+    /// Where it lies; what is there is replaced.
+    pub path: PathBuf,
+    /// The arguments it was started with.
+    pub arguments: Vec<OsString>,
+    /// The arguments by which another one is tried: it reports in as this machine, and says how it stands in a place of its own.
+    pub trial: Vec<OsString>,
+    /// Whether the one that is tried is in reach.
+    pub in_reach: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// What is known of executables.
+pub(crate) struct Upgrades {
+    program: Program,
+    /// The hash of the one that runs.
+    pub executable: String,
+    turn: Arc<tokio::sync::Mutex<()>>,
+    refused: Mutex<Option<(Instant, Refused)>>,
+}
+
+impl Upgrades {
+    pub(crate) fn new(program: Program) -> Self {
+        let executable = match hash(Path::new("/proc/self/exe")) {
+            Ok(executable) => executable,
+            Err(error) => {
+                tracing::warn!(%error, "this program cannot be read, and so will not be upgraded");
+                String::new()
+            }
+        };
+        Self { program, executable, turn: Arc::default(), refused: Mutex::default() }
+    }
+
+    /// The one that was gone back from, while it is not to be tried again.
+    pub(crate) fn refused(&self) -> Option<Refused> {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.as_ref().filter(|(at, _)| at.elapsed() < REFUSED).map(|(_, refused)| refused.clone())
+    }
+
+    /// Ready when none is tried.
+    pub(crate) async fn settled(&self) {
+        drop(self.turn.lock().await);
+    }
+
+    /// Tries an executable, and becomes it; until then or for good this one goes on.
+    async fn carry_out(self: Arc<Self>, new: New, upgrade: Upgrade, _turn: OwnedMutexGuard<()>) {
+        tracing::info!(version = upgrade.version, "another executable is tried");
+        let why = match self.try_out(&new.0).await {
+            Ok(()) => {
+                let put =
+                    fs::rename(&new.0, &self.program.path).and_then(|()| sync_folder(&self.program.path));
+                match put {
+                    Ok(()) => {
+                        tracing::info!(version = upgrade.version, "it reported in, and takes over");
+                        let Program { path, arguments, .. } = &self.program;
+                        format!(
+                            "it is in place, but could not be started: {}",
+                            become_program(path, arguments)
+                        )
+                    }
+                    Err(error) => format!("it could not be put in place: {error}"),
+                }
+            }
+            Err(why) => why,
+        };
+        tracing::warn!(version = upgrade.version, why, "the agent stays what it was");
+        let refused = Refused { executable: upgrade.executable, why };
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), refused));
+    }
+
+    async fn try_out(&self, new: &Path) -> Result<(), String> {
+        let started = Beside::start(new, &self.program.trial);
+        let mut tried = started.map_err(|error| format!("it cannot be started: {error}"))?;
+        let (end, mut since) = (Instant::now() + TRIAL.0, None);
+        let outcome = loop {
+            tokio::select! {
+                ended = tried.ended() => {
+                    return Err(ended.map_or_else(|error| error.to_string(), |status| format!("it ended with {status}")));
+                }
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            since = if (self.program.in_reach)() { since.or(Some(Instant::now())) } else { None };
+            if since.is_some_and(|at| at.elapsed() >= TRIAL.1) {
+                break Ok(());
+            }
+            if Instant::now() > end {
+                break Err(format!("it did not report in within {} s", TRIAL.0.as_secs()));
+            }
+        };
+        tried.end().await;
+        outcome
+    }
+}
+
+/// An executable beside the one that runs; removed unless it took its place.
+struct New(PathBuf);
+
+impl Drop for New {
+    fn drop(&mut self) {
+        // After a renaming there is nothing.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Answers an executable.
+pub(crate) async fn answer(shared: &Arc<Shared>, query: &str, body: Incoming) -> Response<Body> {
+    let upgrade = match Upgrade::from_query(query) {
+        Ok(upgrade) => upgrade,
+        Err(error) => return bad(&error),
+    };
+    let Ok(turn) = shared.upgrades.turn.clone().try_lock_owned() else {
+        return refused(StatusCode::TOO_MANY_REQUESTS, "another one is tried at this moment");
+    };
+    match take(shared, &upgrade, body).await {
+        Ok(new) => {
+            tokio::spawn(shared.upgrades.clone().carry_out(new, upgrade, turn));
+            refused(StatusCode::ACCEPTED, "")
+        }
+        Err(why) => {
+            tracing::warn!(version = upgrade.version, why, "an executable is not taken");
+            refused(StatusCode::BAD_REQUEST, why)
+        }
+    }
+}
+
+/// Takes what is sent, and finds it to be what labd's authority signed.
+async fn take(shared: &Shared, upgrade: &Upgrade, mut body: Incoming) -> Result<New, String> {
+    if !is_signed(&shared.identity, upgrade) {
+        return Err("it is not signed by the authority that this machine knows labd by".into());
+    }
+    if upgrade.size > MOST {
+        return Err(format!("it is larger than {} MiB", MOST >> 20));
+    }
+    let mut path = shared.upgrades.program.path.clone().into_os_string();
+    path.push(".new");
+    let new = New(path.into());
+    let failed = |error: io::Error| format!("cannot write {}: {error}", new.0.display());
+    let mut file = tokio::fs::File::create(&new.0).await.map_err(failed)?;
+    let (mut digest, mut size) = (Sha256::new(), 0);
+    while let Some(frame) =
+        tokio::time::timeout(SILENCE, body.frame()).await.map_err(|_| "it stopped coming")?
+    {
+        let Ok(data) = frame.map_err(|error| error.to_string())?.into_data() else { continue };
+        size += data.len() as u64;
+        if size > upgrade.size {
+            break;
+        }
+        digest.update(&data);
+        file.write_all(&data).await.map_err(failed)?;
+    }
+    if size != upgrade.size || written(digest) != upgrade.executable {
+        return Err("what was sent is not what was signed".into());
+    }
+    file.set_permissions(fs::Permissions::from_mode(0o755)).await.map_err(failed)?;
+    file.sync_all().await.map_err(failed)?;
+    // A file that somebody still writes to cannot be run.
+    drop(file.into_std().await);
+    Ok(new)
+}
+
+fn is_signed(identity: &Identity, upgrade: &Upgrade) -> bool {
+    let authority = identity.connection().ok().and_then(|connection| connection.certificate_authority);
+    let authority = authority.and_then(|authority| authority.read().ok()).unwrap_or_default();
+    lab_pki::is_stated_by(&authority, &upgrade.statement(), &upgrade.signature)
+}
+
+fn hash(path: &Path) -> io::Result<String> {
+    let (mut digest, mut file, mut piece) = (Sha256::new(), fs::File::open(path)?, vec![0; 64 * 1024]);
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(written(digest)),
+            length => digest.update(&piece[..length]),
+        }
+    }
+}
+
+fn written(digest: Sha256) -> String {
+    let digits: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{digits}")
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
+}
