@@ -159,6 +159,18 @@ mod tests {
     }
 
     #[test]
+    fn how_an_upgrade_stands_is_a_condition_and_nothing_else() {
+        let old =
+            status(&ServerStatus::default(), &News::Here { system: &system(), inventory: None }, at(100));
+        let standing = Standing::short("RolledBack", "It ended.".into());
+        let new = status(&old, &News::Upgraded(Some(&standing)), at(200));
+        let found = new.conditions.iter().find(|condition| condition.kind == UPGRADED).unwrap();
+        assert_eq!((found.status, found.reason.as_deref()), (ConditionStatus::False, Some("RolledBack")));
+        assert_eq!(status(&new, &News::Upgraded(Some(&standing)), at(300)), new, "the same is no news");
+        assert_eq!(status(&new, &News::Upgraded(None), at(300)), old);
+    }
+
+    #[test]
     fn phases() {
         let here_of = |phase| {
             let old = ServerStatus { phase, ..ServerStatus::default() };

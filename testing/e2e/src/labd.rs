@@ -28,15 +28,16 @@ impl Labd {
 
     /// The same with further arguments.
     pub fn start_with(directory: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
-        Self::begin(directory, free_address()?, arguments)
+        Self::start_at_with(directory, free_address()?, arguments)
     }
 
     /// The same at a given address.
     pub fn start_at(directory: &Path, address: SocketAddr) -> anyhow::Result<Self> {
-        Self::begin(directory, address, &[])
+        Self::start_at_with(directory, address, &[])
     }
 
-    fn begin(directory: &Path, address: SocketAddr, arguments: &[&str]) -> anyhow::Result<Self> {
+    /// The same with both.
+    pub fn start_at_with(directory: &Path, address: SocketAddr, arguments: &[&str]) -> anyhow::Result<Self> {
         fs::create_dir_all(directory).with_context(|| format!("creating {}", directory.display()))?;
         let log = directory.join("log");
         let output = File::options().create(true).append(true).open(&log).context("opening labd's log")?;

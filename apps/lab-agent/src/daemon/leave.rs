@@ -28,6 +28,8 @@ pub fn run(Args { place, keep_service }: &Args) -> anyhow::Result<()> {
         stop();
         // A package's own are the package's to remove.
         gone.extend([UNIT, PROGRAM].map(PathBuf::from));
+        // What is left of an executable that was being sent.
+        gone.push(format!("{PROGRAM}.new").into());
     }
     if place.sshd().take_away()? {
         println!("sshd takes labd's certificates no more");

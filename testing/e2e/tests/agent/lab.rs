@@ -45,6 +45,21 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// Runs a program that is given input; what it says.
+pub fn with_input(command: &mut Command, input: &[u8]) -> Output {
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    let writing = thread::spawn(move || {
+        // Who reads no further ends it.
+        let _ = stdin.write_all(&input);
+    });
+    let output = child.wait_with_output().unwrap();
+    writing.join().unwrap();
+    output
+}
+
 /// The flags that say where an agent keeps everything.
 pub fn places(place: &Path) -> Vec<String> {
     let at = |flag: &str, path: &str| [flag.to_owned(), place.join(path).display().to_string()];
@@ -69,16 +84,7 @@ impl Lab {
 
     /// Runs labctl, with input.
     pub fn run(&self, arguments: &[&str], input: &[u8]) -> Output {
-        let mut child = self.labctl(arguments).stdin(Stdio::piped()).spawn().unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        let input = input.to_vec();
-        let writing = thread::spawn(move || {
-            // Who reads no further ends it.
-            let _ = stdin.write_all(&input);
-        });
-        let output = child.wait_with_output().unwrap();
-        writing.join().unwrap();
-        output
+        with_input(&mut self.labctl(arguments), input)
     }
 
     /// Runs labctl, which has to succeed; what it says.

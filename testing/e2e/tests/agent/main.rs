@@ -5,7 +5,9 @@
 
 mod lab;
 mod line;
+mod soak;
 mod ssh;
+mod terminal;
 mod upgrade;
 
 use lab::{Agent, Lab, places, until};
