@@ -39,6 +39,7 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("lab-wire", "lab-object"),
     ("lab-wire", "lab-kinds"),
     ("lab-bench", "lab-rack"),
+    ("lab-demo", "lab-rack"),
 ];
 
 /// Libraries that may not be reached from a floor at all, directly or through others.
