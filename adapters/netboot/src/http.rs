@@ -120,14 +120,14 @@ async fn converse(
                 return brief(&mut stream, malformed.status(), true, settings).await;
             }
         };
-        let keep_alive = head.keep_alive;
+        let mut keep_alive = head.keep_alive;
         if head.method == Method::Post {
             let Some(content) = content(&mut stream, &mut buffer, &head, settings).await? else {
                 return brief(&mut stream, Malformed::Content.status(), true, settings).await;
             };
             take(&mut stream, peer, files, head, content, settings).await?;
         } else {
-            answer(&mut stream, peer, files, head, settings).await?;
+            keep_alive &= answer(&mut stream, peer, files, head, settings).await?;
         }
         if !keep_alive {
             return stream.shutdown().await;
@@ -219,20 +219,22 @@ async fn take(
     brief(stream, status, !head.keep_alive, settings).await
 }
 
+/// Answers a question for a file. Whether the connection can go on.
 async fn answer(
     stream: &mut TcpStream,
     peer: SocketAddr,
     files: &dyn Files,
     head: Head,
     settings: Settings,
-) -> io::Result<()> {
+) -> io::Result<bool> {
     let Some(path) = head.path else {
-        return brief(stream, "400 Bad Request", !head.keep_alive, settings).await;
+        return brief(stream, "400 Bad Request", !head.keep_alive, settings).await.map(|()| true);
     };
     let asked = Asked { protocol: Protocol::Http, peer, path };
     let Some(content) = files.open(&asked).await else {
         files.finished(&asked, Outcome::NotFound);
-        return brief(stream, "404 Not Found", !head.keep_alive, settings).await;
+        // shim asks for files that need not be there, and goes on after a 404 only when the connection has ended.
+        return brief(stream, "404 Not Found", true, settings).await.map(|()| false);
     };
     let size = content.size();
     let (status, from, to) = match head.range.map(|range| range.within(size)) {
@@ -242,7 +244,7 @@ async fn answer(
             let text = format!(
                 "HTTP/1.1 416 Range Not Satisfiable\r\nContent-Range: bytes */{size}\r\nContent-Length: 0\r\n\r\n"
             );
-            return write(stream, text.as_bytes(), settings).await;
+            return write(stream, text.as_bytes(), settings).await.map(|()| true);
         }
     };
     let mut text = format!(
@@ -256,11 +258,11 @@ async fn answer(
     write(stream, text.as_bytes(), settings).await?;
     if head.method == Method::Head {
         files.finished(&asked, Outcome::SizeAsked);
-        return Ok(());
+        return Ok(true);
     }
     let sent = send::content(stream, &content, from..to, settings.send_timeout).await;
     files.finished(&asked, sent.outcome);
-    sent.error.map_or(Ok(()), Err)
+    sent.error.map_or(Ok(true), Err)
 }
 
 /// An answer without content.

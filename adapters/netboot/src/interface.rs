@@ -41,6 +41,12 @@ pub fn interfaces() -> io::Result<Vec<Interface>> {
     Ok(found.into_values().collect())
 }
 
+/// How many machines this system's kernel keeps hardware addresses of at once, in all its networks together; nothing where it does not say.
+/// Beyond that, packets to further ones are dropped ("neighbour table overflow").
+pub fn most_neighbours() -> Option<u64> {
+    fs::read_to_string("/proc/sys/net/ipv4/neigh/default/gc_thresh3").ok()?.trim().parse().ok()
+}
+
 fn mac(interface: &str) -> Option<MacAddress> {
     MacAddress::parse(fs::read_to_string(format!("/sys/class/net/{interface}/address")).ok()?.trim()).ok()
 }

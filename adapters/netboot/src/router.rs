@@ -64,7 +64,7 @@ impl Solicitations {
 }
 
 /// Who solicits a router, where it says so; nothing for any other message.
-fn solicitation(message: &[u8]) -> Option<Option<MacAddress>> {
+pub fn solicitation(message: &[u8]) -> Option<Option<MacAddress>> {
     let [SOLICITATION, 0, _, _, _, _, _, _, options @ ..] = message else { return None };
     Some(source(options))
 }

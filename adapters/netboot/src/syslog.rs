@@ -6,6 +6,7 @@ mod message;
 pub use message::Message;
 
 use framing::Framing;
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -19,6 +20,8 @@ use tokio::time::timeout;
 pub const LONGEST: usize = 8 << 10;
 /// How many TCP connections are open at once.
 const CONNECTIONS: usize = 4096;
+/// How many of them one address may have.
+const CONNECTIONS_PER_SENDER: usize = 32;
 /// How long a connection may be silent. Installers keep theirs open through long stages.
 const SILENCE: Duration = Duration::from_secs(3600);
 
@@ -42,20 +45,40 @@ pub async fn serve_udp(socket: UdpSocket, sink: Arc<dyn Sink>) -> io::Result<()>
 
 /// Takes messages from TCP connections, until the socket fails for good.
 pub async fn serve_tcp(listener: TcpListener, sink: Arc<dyn Sink>) -> io::Result<()> {
-    let mut connections = JoinSet::new();
+    let mut connections: JoinSet<IpAddr> = JoinSet::new();
+    let mut by_sender: HashMap<IpAddr, usize> = HashMap::new();
     loop {
         tokio::select! {
             accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
                 Ok((stream, sender)) => {
+                    let count = by_sender.entry(sender.ip()).or_default();
+                    if *count >= CONNECTIONS_PER_SENDER {
+                        tracing::debug!(%sender, "too many syslog connections from one address");
+                        continue;
+                    }
+                    *count += 1;
                     let sink = sink.clone();
-                    connections.spawn(async move { connection(stream, sender, &*sink).await });
+                    connections.spawn(async move {
+                        connection(stream, sender, &*sink).await;
+                        sender.ip()
+                    });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "accepting a syslog connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             },
-            Some(_) = connections.join_next() => {}
+            Some(ended) = connections.join_next() => {
+                // A connection whose task panicked stays counted for its sender.
+                if let Ok(sender) = ended
+                    && let Some(count) = by_sender.get_mut(&sender)
+                {
+                    *count -= 1;
+                    if *count == 0 {
+                        by_sender.remove(&sender);
+                    }
+                }
+            }
         }
     }
 }

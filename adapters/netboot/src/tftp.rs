@@ -97,8 +97,10 @@ pub async fn serve(socket: UdpSocket, files: Arc<dyn Files>, settings: Settings)
                 Err(error) => return Err(error),
             },
             Some(ended) = server.tasks.join_next() => {
-                if let Ok((peer, id)) = ended {
-                    server.active.retain(|at, active| *at != peer || active.task.id() != id);
+                if let Ok((peer, id)) = ended
+                    && server.active.get(&peer).is_some_and(|active| active.task.id() == id)
+                {
+                    server.active.remove(&peer);
                 }
             }
         }
@@ -155,7 +157,8 @@ impl Server {
         if self.active.len() >= self.settings.transfers
             || same(peer.ip()) >= self.settings.transfers_per_client
         {
-            tracing::warn!(%peer, path = request.path, "too many transfers at once; the client has to ask again");
+            // Not a warning: whoever floods the server would flood its log.
+            tracing::debug!(%peer, path = request.path, "too many transfers at once; the client has to ask again");
             return;
         }
         let (sender, receiver) = mpsc::channel(64);

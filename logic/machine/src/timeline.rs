@@ -4,6 +4,7 @@ use crate::client::{Class, Message};
 use crate::offer::Form;
 use jiff::Timestamp;
 use lab_kinds::metal::server::status::{BootAnswer, StageOutcome};
+use lab_object::mac::MacAddress;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fmt;
@@ -61,6 +62,13 @@ pub enum Event {
     Unanswered {
         /// Why not.
         why: String,
+    },
+    /// The address that it was to be offered is somebody else's.
+    AddressInUse {
+        /// The address.
+        address: Ipv4Addr,
+        /// Who has it; nothing where it is behind a relay.
+        holder: Option<MacAddress>,
     },
     /// Another DHCP server answered it.
     AnsweredByOther {
@@ -187,7 +195,11 @@ impl Event {
             }
             Self::Discovered { problems, .. } => cut(problems),
             Self::Installed { plan } => cut(plan),
-            Self::Asked { .. } | Self::AnsweredByOther { .. } | Self::RouterSolicited | Self::Heartbeat => {}
+            Self::Asked { .. }
+            | Self::AddressInUse { .. }
+            | Self::AnsweredByOther { .. }
+            | Self::RouterSolicited
+            | Self::Heartbeat => {}
         }
         self
     }
@@ -211,6 +223,10 @@ impl fmt::Display for Event {
                 write!(f, " ({why})")
             }
             Self::Unanswered { why } => write!(f, "was not answered: {why}"),
+            Self::AddressInUse { address, holder } => {
+                let holder = holder.map_or_else(|| "another machine".to_owned(), |mac| mac.to_string());
+                write!(f, "was not offered {address}, which {holder} uses")
+            }
             Self::AnsweredByOther { server } => write!(f, "was answered by another DHCP server, {server}"),
             Self::File { protocol, path, outcome } => {
                 let by = if *protocol == Protocol::Tftp { "TFTP" } else { "HTTP" };
@@ -273,6 +289,10 @@ mod tests {
         check(answered(None, None), "was answered (iPXE)");
         let all = answered(Some([10, 9, 0, 5].into()), Some("snponly.efi"));
         check(all, "was answered, address 10.9.0.5, file snponly.efi (iPXE)");
+        let in_use = |holder| Event::AddressInUse { address: [10, 9, 0, 5].into(), holder };
+        check(in_use(None), "was not offered 10.9.0.5, which another machine uses");
+        let mac = MacAddress([0x52, 0x54, 0, 0, 0, 1]);
+        check(in_use(Some(mac)), "was not offered 10.9.0.5, which 52:54:00:00:00:01 uses");
         let file = |outcome| Event::File { protocol: Protocol::Tftp, path: "a".into(), outcome };
         check(file(Transfer::Done { bytes: 7 }), "fetched a by TFTP, 7 bytes");
         check(file(Transfer::NotFound), "asked for a by TFTP, which there is not");

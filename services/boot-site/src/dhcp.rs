@@ -2,18 +2,54 @@
 
 use crate::{Knowledge, Site};
 use dhcproto::v4::MessageType;
+use lab_kinds::metal::network::DhcpMode;
 use lab_kinds::metal::{Network, Server};
 use lab_machine::client::{Client, Message, Request};
 use lab_machine::lease::Verdict;
 use lab_machine::offer::{self, Offer};
 use lab_machine::timeline::Event;
-use lab_netboot::dhcp::{Answerer, Packet, Received, Reply};
+use lab_netboot::dhcp::{Answerer, Found, Packet, Received, Reply};
 use lab_object::mac::MacAddress;
 use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr};
 
 #[async_trait::async_trait]
 impl Answerer for Site {
+    fn unsure(&self, received: &Received) -> Option<Ipv4Addr> {
+        if received.packet.message != MessageType::Discover {
+            return None;
+        }
+        let (ip, _) = *self.addresses.read().get(&*received.interface)?;
+        let mut known = self.knowledge.lock();
+        let network = known.network(received.packet.relay, ip)?;
+        let network = Some(network).filter(|network| network.spec.dhcp.mode == DhcpMode::Full)?.clone();
+        let requested = received.packet.options.address(50).or(received.packet.client_address);
+        let (pool, leases) = known.addresses(&network, &self.addresses());
+        leases.unsure(pool, received.packet.mac, requested, self.surroundings.now())
+    }
+
+    fn looked(&self, received: &Received, address: Ipv4Addr, found: Found) {
+        let (mac, now) = (received.packet.mac, self.surroundings.now());
+        let Some((ip, _)) = self.addresses.read().get(&*received.interface).copied() else { return };
+        let mut known = self.knowledge.lock();
+        let Some(network) = known.network(received.packet.relay, ip).cloned() else { return };
+        let (_, leases) = known.addresses(&network, &self.addresses());
+        let holder = match found {
+            Found::Beyond => None,
+            Found::Machine(holder) if holder != mac => Some(holder),
+            // The client itself has it, from before.
+            Found::Machine(_) | Found::Nobody => return leases.found_free(address, now),
+        };
+        leases.conflict(mac, address, now);
+        let by = holder.map(tracing::field::display);
+        tracing::warn!(%address, by, %mac, "an address is in use, and is given to nobody for a while");
+        // Clients that do not boot are no machines of ours.
+        let packet = request(&received.packet, received.port);
+        if packet.is_some_and(|request| Client::of(&request).boots()) {
+            known.record(mac, now, Event::AddressInUse { address, holder });
+        }
+    }
+
     fn answer(&self, received: &Received) -> Option<Reply> {
         let (ip, _) = *self.addresses.read().get(&*received.interface)?;
         let request = request(&received.packet, received.port)?;

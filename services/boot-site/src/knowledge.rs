@@ -13,8 +13,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 
-/// How many machines are kept that are no Servers. Made-up hardware addresses push out the one that was heard longest ago.
+/// How many machines are kept. Made-up hardware addresses push out those that were heard longest ago.
 const MACHINES: usize = 20_000;
+/// How many go at a time.
+const FORGOTTEN: usize = MACHINES / 20;
 /// How many servers of others are remembered of a network.
 const FOREIGN: usize = 16;
 
@@ -166,22 +168,31 @@ impl Knowledge {
         machine
     }
 
+    /// Forgets those that were heard longest ago, many at a time: a flood of made-up machines must not have all of them looked through for
+    /// each. Machines that labd knows go last.
     fn make_room(&mut self, mac: MacAddress) {
         if self.machines.len() < MACHINES || self.machines.contains_key(&mac) {
             return;
         }
-        let oldest = self.machines.iter().min_by_key(|(_, machine)| machine.timeline.last());
-        if let Some(mac) = oldest.map(|(mac, _)| *mac) {
-            let gone = self.machines.remove(&mac);
-            let token = gone.and_then(|machine| machine.token);
-            token.inspect(|(token, _)| {
-                self.tokens.remove(token);
-            });
-            self.unreported.remove(&mac);
-            self.unsaved.remove(&mac);
-            self.unfed.remove(&mac);
-            self.forgotten.push(mac);
+        let known = |mac: &MacAddress| self.index.find(*mac, None).server().is_some();
+        let mut all: Vec<_> =
+            self.machines.iter().map(|(mac, machine)| (known(mac), machine.last_word(), *mac)).collect();
+        all.select_nth_unstable(FORGOTTEN);
+        for (_, _, mac) in all.into_iter().take(FORGOTTEN) {
+            self.forget(mac);
         }
+    }
+
+    fn forget(&mut self, mac: MacAddress) {
+        let gone = self.machines.remove(&mac);
+        let token = gone.and_then(|machine| machine.token);
+        token.inspect(|(token, _)| {
+            self.tokens.remove(token);
+        });
+        self.unreported.remove(&mac);
+        self.unsaved.remove(&mac);
+        self.unfed.remove(&mac);
+        self.forgotten.push(mac);
     }
 
     /// Which Server a machine is, and that Server.

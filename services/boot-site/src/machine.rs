@@ -20,6 +20,8 @@ const ENTRIES: usize = 500;
 pub const LINES: usize = 2000;
 /// How many bytes of text they may have together.
 const BYTES: usize = 1 << 20;
+/// How many records a machine's file may have.
+const STORED: usize = 3 * (ENTRIES + LINES);
 
 /// A machine that was heard.
 #[derive(Debug, Clone)]
@@ -125,7 +127,7 @@ impl Default for Machine {
 impl Machine {
     pub(crate) fn record(&mut self, at: Timestamp, what: Event) {
         self.happened(at, what.clone());
-        self.unsaved.push(Record::Happened { at, what });
+        self.save(Record::Happened { at, what });
     }
 
     fn happened(&mut self, at: Timestamp, what: Event) {
@@ -171,8 +173,17 @@ impl Machine {
     /// Notes a line, as one of the stage that is under way.
     pub(crate) fn log(&mut self, line: Line) {
         let line = Line { stage: self.stage.clone(), ..line };
-        self.unsaved.push(Record::Line(line.clone()));
-        self.keep(line);
+        self.keep(line.clone());
+        self.save(Record::Line(line));
+    }
+
+    /// Notes what is to be stored. More between two writes than is kept at all is a flood: then the file is written anew.
+    fn save(&mut self, record: Record) {
+        self.unsaved.push(record);
+        if self.unsaved.len() > self.lines.len() + ENTRIES {
+            self.unsaved = vec![self.description()];
+            self.stored = STORED + 1;
+        }
     }
 
     fn keep(&mut self, line: Line) {
@@ -210,6 +221,11 @@ impl Machine {
     /// The number after that of the newest line.
     pub fn lines_end(&self) -> u64 {
         self.dropped + self.lines.len() as u64
+    }
+
+    /// When it was heard last, its log included.
+    pub(crate) fn last_word(&self) -> Option<Timestamp> {
+        self.last_heard().max(self.lines.back().map(|line| line.at))
     }
 
     /// The stage that is under way, or that failed.
@@ -268,6 +284,6 @@ impl Machine {
 
     /// Whether its file has grown so much beyond what is kept that it is to be written anew.
     pub(crate) fn is_overgrown(&self) -> bool {
-        self.stored > 3 * (ENTRIES + LINES)
+        self.stored > STORED
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::Site;
 use lab_machine::serving::{Attached, Served, serving};
-use lab_netboot::dhcp::{Socket, listen};
-use lab_netboot::interface::{Interface, interfaces};
+use lab_netboot::dhcp::{Neighbours, Socket, listen};
+use lab_netboot::interface::{Interface, interfaces, most_neighbours};
 use lab_netboot::router::Solicitations;
 use lab_netboot::{http, syslog, tftp};
 use std::collections::BTreeMap;
@@ -110,6 +110,13 @@ impl Wire {
                 Ok(tasks) => {
                     let networks = served.networks.join(", ");
                     tracing::info!(interface = served.interface, address = %served.address, networks, "serving");
+                    if let Some(most) = most_neighbours().filter(|most| hosts(served.prefix) > *most) {
+                        tracing::warn!(
+                            interface = served.interface,
+                            "the network has room for more than the {most} machines that this system's kernel reaches at once; where \
+                             there are so many, raise net.ipv4.neigh.default.gc_thresh3"
+                        );
+                    }
                     self.open.insert(served.interface.clone(), Open { served, tasks });
                 }
                 Err(why) => {
@@ -168,9 +175,15 @@ impl Wire {
         let syslog_udp = UdpSocket::bind(at(syslog)).await.map_err(named("syslog", syslog))?;
         let syslog_tcp = TcpListener::bind(at(syslog)).await.map_err(named("syslog", syslog))?;
         let mut tasks = JoinSet::new();
-        for (what, socket) in [("DHCP", dhcp_socket), ("PXE", pxe_socket)] {
+        // Addresses are given out all the same; clients find for themselves what is in use.
+        let neighbours = Neighbours::open(&interface).inspect_err(|error| {
+            tracing::warn!(%interface, %error, "addresses are offered without a look whether somebody has them");
+        });
+        for (what, socket, neighbours) in
+            [("DHCP", dhcp_socket, neighbours.ok()), ("PXE", pxe_socket, None)]
+        {
             let (site, interface) = (self.site.clone(), interface.clone());
-            tasks.spawn(async move { (what, listen(&socket, interface, &*site).await) });
+            tasks.spawn(async move { (what, listen(&socket, interface, neighbours.as_ref(), &*site).await) });
         }
         match Solicitations::open(&interface) {
             Ok(Some(solicitations)) => {
@@ -196,6 +209,11 @@ impl Wire {
         tasks.spawn(async { ("syslog", syslog::serve_tcp(syslog_tcp, site).await) });
         Ok(tasks)
     }
+}
+
+/// How many addresses a network has.
+fn hosts(prefix: u8) -> u64 {
+    1 << 32_u8.saturating_sub(prefix)
 }
 
 /// A machine that boots takes connections and files; shells and systemd begin programs with room for 1,024.

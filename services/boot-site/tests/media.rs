@@ -110,7 +110,7 @@ impl Running {
         for port in if with_dhcp { &[67, 4011][..] } else { &[] } {
             let socket = Socket::open(TAP, *port).expect("the port is free");
             let site = site.clone();
-            tasks.spawn(async move { listen(&socket, TAP.into(), &*site).await });
+            tasks.spawn(async move { listen(&socket, TAP.into(), None, &*site).await });
         }
         let at = |port: u16| format!("10.96.0.1:{port}");
         let socket = UdpSocket::bind(at(69)).await.expect("the port is free");

@@ -93,7 +93,7 @@ async fn serve(site: &Arc<Site>) -> JoinSet<std::io::Result<()>> {
     for port in [67, 4011] {
         let socket = Socket::open(TAP, port).expect("the port is free");
         let site = site.clone();
-        servers.spawn(async move { listen(&socket, TAP.into(), &*site).await });
+        servers.spawn(async move { listen(&socket, TAP.into(), None, &*site).await });
     }
     let solicitations =
         Solicitations::open(TAP).expect("it can be opened").expect("nothing is forwarded here");

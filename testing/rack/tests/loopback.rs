@@ -57,7 +57,7 @@ async fn site(folder: &Path, tasks: &mut JoinSet<std::io::Result<()>>) -> (Arc<S
     let socket = Socket::open("lo", 0).expect("a port is free");
     let dhcp = (SITE, socket.port());
     let answerer = site.clone();
-    tasks.spawn(async move { listen(&socket, "lo".into(), &*answerer).await });
+    tasks.spawn(async move { listen(&socket, "lo".into(), None, &*answerer).await });
     let tftp = UdpSocket::bind((SITE, 0)).await.expect("a port is free");
     let tftp_port = tftp.local_addr().expect("it has one").port();
     let settings = tftp::Settings { timeout: Duration::from_millis(300), retries: 12, ..Default::default() };

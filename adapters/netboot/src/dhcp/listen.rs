@@ -1,9 +1,13 @@
 //! Requests in, answers out; somebody else decides.
 
-use super::{Packet, Reply, Socket, destination};
-use futures_util::FutureExt;
+use super::{Found, Neighbours, Packet, Reply, Socket, destination};
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use lab_object::mac::MacAddress;
+use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
 /// A packet that came in.
@@ -22,6 +26,15 @@ pub struct Received {
 /// Whoever decides what is answered.
 #[async_trait::async_trait]
 pub trait Answerer: Send + Sync {
+    /// The address that a client would be offered and that somebody may have already: it is looked for before the client is answered.
+    /// Has to be quick: the next packet waits.
+    fn unsure(&self, _received: &Received) -> Option<Ipv4Addr> {
+        None
+    }
+
+    /// Is told who has the address that was looked for. Then the client is answered.
+    fn looked(&self, _received: &Received, _address: Ipv4Addr, _found: Found) {}
+
     /// What a client's packet is answered; nothing to stay silent. Has to be quick: the next packet waits.
     fn answer(&self, received: &Received) -> Option<Reply>;
 
@@ -37,24 +50,47 @@ pub trait Answerer: Send + Sync {
 
 /// How many packets are decided on together when they come faster than answers are settled.
 const TOGETHER: usize = 64;
+/// How many addresses are looked for at once. Further clients are offered theirs as they are: a flood of made-up clients must not keep
+/// others waiting.
+const LOOKED_FOR: usize = 1024;
+/// How many addresses in a row may turn out to be in use before a client has to ask again.
+const ADDRESSES: u8 = 16;
 
-/// Answers packets until the socket fails for good.
-pub async fn listen(socket: &Socket, interface: Arc<str>, answerer: &dyn Answerer) -> io::Result<()> {
+/// Answers packets until the socket fails for good. Without neighbours no address is looked for.
+pub async fn listen(
+    socket: &Socket,
+    interface: Arc<str>,
+    neighbours: Option<&Neighbours>,
+    answerer: &dyn Answerer,
+) -> io::Result<()> {
     let mut buffer = vec![0; 2048];
-    let mut answers = Vec::new();
+    let mut desk = Desk {
+        answerer,
+        neighbours,
+        looking: FuturesUnordered::new(),
+        waiting: HashMap::new(),
+        answers: Vec::new(),
+    };
     loop {
-        let mut next = socket.receive(&mut buffer).await;
+        let mut next = tokio::select! {
+            next = socket.receive(&mut buffer) => next,
+            Some(looked) = desk.looking.next() => {
+                desk.looked(looked);
+                desk.send(socket).await;
+                continue;
+            }
+        };
         loop {
             match next {
                 Ok((length, sender)) => {
-                    let packet = decode(&buffer[..length], sender, &interface);
-                    let received = packet.map(|packet| Received {
-                        interface: interface.clone(),
-                        port: socket.port(),
-                        sender,
-                        packet,
-                    });
-                    answers.extend(received.and_then(|received| decide(received, answerer)));
+                    if let Some(packet) = decode(&buffer[..length], sender, &interface) {
+                        desk.take(Received {
+                            interface: interface.clone(),
+                            port: socket.port(),
+                            sender,
+                            packet,
+                        });
+                    }
                 }
                 // The interface is down for a moment, or a client's ICMP came back.
                 Err(error) if passing(&error) => {
@@ -63,7 +99,7 @@ pub async fn listen(socket: &Socket, interface: Arc<str>, answerer: &dyn Answere
                 }
                 Err(error) => return Err(error),
             }
-            if answers.len() >= TOGETHER {
+            if desk.answers.len() >= TOGETHER {
                 break;
             }
             match socket.receive(&mut buffer).now_or_never() {
@@ -71,12 +107,70 @@ pub async fn listen(socket: &Socket, interface: Arc<str>, answerer: &dyn Answere
                 None => break,
             }
         }
-        if answers.is_empty() {
-            continue;
+        desk.send(socket).await;
+    }
+}
+
+/// An address that was looked for, for this client, and who has it.
+type Looked = (MacAddress, Ipv4Addr, Found);
+
+/// Questions that are being answered.
+struct Desk<'a> {
+    answerer: &'a dyn Answerer,
+    neighbours: Option<&'a Neighbours>,
+    looking: FuturesUnordered<BoxFuture<'a, Looked>>,
+    /// The newest question of every client whose address is looked for, and how many were looked for.
+    waiting: HashMap<MacAddress, (Received, u8)>,
+    answers: Vec<(Received, Reply)>,
+}
+
+impl Desk<'_> {
+    fn take(&mut self, received: Received) {
+        if received.packet.from_server {
+            return self.answerer.overheard(&received);
         }
-        answerer.settle().await;
-        for (received, reply) in answers.drain(..) {
-            send(socket, &received, &reply, answerer).await;
+        if let Some((before, _)) = self.waiting.get_mut(&received.packet.mac)
+            && before.packet.message == received.packet.message
+        {
+            *before = received;
+            return;
+        }
+        self.decide(received, 0);
+    }
+
+    /// Answers, or looks first whether the address is free that would be offered.
+    fn decide(&mut self, received: Received, looked_for: u8) {
+        let mac = received.packet.mac;
+        let free = self.neighbours.filter(|_| self.looking.len() < LOOKED_FOR);
+        if let Some(neighbours) = free
+            && let Some(address) = self.answerer.unsure(&received)
+        {
+            if looked_for < ADDRESSES {
+                let relayed = received.packet.relay.is_some();
+                self.waiting.insert(mac, (received, looked_for + 1));
+                let look = async move { (mac, address, neighbours.look_for(address, relayed).await) };
+                self.looking.push(look.boxed());
+            }
+            return;
+        }
+        if let Some(reply) = self.answerer.answer(&received) {
+            self.answers.push((received, reply));
+        }
+    }
+
+    fn looked(&mut self, (mac, address, found): Looked) {
+        let Some((received, looked_for)) = self.waiting.remove(&mac) else { return };
+        self.answerer.looked(&received, address, found);
+        self.decide(received, looked_for);
+    }
+
+    async fn send(&mut self, socket: &Socket) {
+        if self.answers.is_empty() {
+            return;
+        }
+        self.answerer.settle().await;
+        for (received, reply) in self.answers.drain(..) {
+            send(socket, &received, &reply, self.answerer).await;
         }
     }
 }
@@ -85,15 +179,6 @@ fn decode(bytes: &[u8], sender: SocketAddrV4, interface: &str) -> Option<Packet>
     Packet::decode(bytes)
         .inspect_err(|error| tracing::debug!(%interface, %sender, %error, "not a DHCP packet"))
         .ok()
-}
-
-fn decide(received: Received, answerer: &dyn Answerer) -> Option<(Received, Reply)> {
-    if received.packet.from_server {
-        answerer.overheard(&received);
-        return None;
-    }
-    let reply = answerer.answer(&received)?;
-    Some((received, reply))
 }
 
 async fn send(socket: &Socket, received: &Received, reply: &Reply, answerer: &dyn Answerer) {
@@ -162,7 +247,7 @@ mod tests {
         let socket = Socket::open("lo", 0).expect("the loopback interface has free ports");
         let (server, clerk) = (("127.0.0.1", socket.port()), Arc::new(Clerk::default()));
         let answerer = clerk.clone();
-        tokio::spawn(async move { listen(&socket, "lo".into(), &*answerer).await });
+        tokio::spawn(async move { listen(&socket, "lo".into(), None, &*answerer).await });
         let client = UdpSocket::bind("127.0.0.1:0").await.expect("a port is free");
         // Rubbish, another server, nobody's business, an answer that fits nowhere: none keeps the last question from its answer.
         for bytes in [vec![0; 5], packet(2, b"a"), packet(1, b"too much"), packet(1, b"snponly.efi")] {

@@ -4,7 +4,7 @@ mod targets;
 
 use std::path::Path;
 
-/// How many packets are made of each target's recorded ones.
+/// How many packets are made of each target's recorded ones; LAB_PACKETS says another number.
 const PACKETS: usize = 20_000;
 /// The largest packet, in bytes.
 const LARGEST: usize = 4096;
@@ -53,7 +53,8 @@ fn check(name: &str, target: fn(&[u8])) {
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((mixed ^ (mixed >> 31)) % below as u64) as usize
     };
-    for _ in 0..PACKETS {
+    let packets = std::env::var("LAB_PACKETS").ok().and_then(|text| text.parse().ok()).unwrap_or(PACKETS);
+    for _ in 0..packets {
         let mut bytes = corpus[random(corpus.len())].clone();
         let other = &corpus[random(corpus.len())];
         for _ in 0..1 + random(8) {
@@ -72,6 +73,16 @@ fn dhcp() {
 #[test]
 fn http() {
     check("http", targets::http);
+}
+
+#[test]
+fn neighbours() {
+    check("neighbours", targets::neighbours);
+}
+
+#[test]
+fn router() {
+    check("router", targets::router);
 }
 
 #[test]

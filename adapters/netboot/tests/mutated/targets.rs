@@ -1,8 +1,10 @@
 //! What holds of any bytes from the wire. The fuzz targets and the mutation test are both made of these.
 
 use dhcproto::v4::MessageType;
+use lab_netboot::dhcp::neighbours::{echoed, has_address};
 use lab_netboot::dhcp::{Packet as DhcpPacket, Reply};
 use lab_netboot::http::head::Head;
+use lab_netboot::router::solicitation;
 use lab_netboot::syslog::framing::Framing;
 use lab_netboot::syslog::{LONGEST, Message};
 use lab_netboot::tftp::Settings;
@@ -32,6 +34,17 @@ pub fn http(bytes: &[u8]) {
             assert!(from < to && to <= 1000);
         }
     }
+}
+
+/// ARP and ICMP: who has an address has one.
+pub fn neighbours(bytes: &[u8]) {
+    assert!(has_address(bytes).is_none_or(|(address, _)| !address.is_unspecified()));
+    assert!(echoed(bytes).is_none() || bytes.len() >= 22);
+}
+
+/// ICMPv6: only solicitations are taken for some.
+pub fn router(bytes: &[u8]) {
+    assert!(solicitation(bytes).is_none() || bytes[0] == 133);
 }
 
 /// Syslog: messages are bounded and hold no control characters, alone and in a stream.

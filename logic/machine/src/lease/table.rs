@@ -11,6 +11,11 @@ use std::net::Ipv4Addr;
 const OFFER_SECONDS: i64 = 30;
 /// How long an address rests that somebody else was found to use.
 const CONFLICT_SECONDS: i64 = 600;
+/// How long an address counts as free that was looked for and that nobody had: from its offer to the client's request, and a while for clients
+/// that ask again.
+const FREE_SECONDS: i64 = 60;
+/// How long after its lease ended a client is taken to have its address for itself still.
+const OWN_SECONDS: i64 = 86_400;
 /// The version of the stored form.
 const VERSION: u32 = 1;
 
@@ -22,6 +27,10 @@ pub struct Leases {
     by_mac: HashMap<MacAddress, Ipv4Addr>,
     /// Addresses whose leases changed since they were last taken to be stored.
     changed: BTreeSet<Ipv4Addr>,
+    /// Until when addresses count as free, in seconds since 1970.
+    free: HashMap<Ipv4Addr, i64>,
+    /// When those are next gone through for what is over.
+    tidy: i64,
 }
 
 /// An address and who has it.
@@ -116,6 +125,42 @@ impl Leases {
         Ok(address)
     }
 
+    /// The address that a client would be offered, where somebody else may have it: nobody of ours had it lately, and it was not looked for.
+    /// It is held for the client meanwhile. Servers look before they offer (RFC 2131 section 2.2).
+    pub fn unsure(
+        &mut self,
+        pool: &Pool,
+        mac: MacAddress,
+        requested: Option<Ipv4Addr>,
+        now: Timestamp,
+    ) -> Option<Ipv4Addr> {
+        let address = self.choose(pool, mac, requested, now).ok()?;
+        let own = self.by_address.get(&address).is_some_and(|lease| {
+            lease.mac == mac
+                && lease.state == State::Bound
+                && now.as_second() < lease.until.saturating_add(OWN_SECONDS)
+        });
+        if own {
+            self.found_free(address, now);
+        }
+        if self.free.get(&address).is_some_and(|until| now.as_second() < *until) {
+            return None;
+        }
+        let until = now.as_second() + OFFER_SECONDS;
+        self.put(Lease { address, mac, state: State::Offered, until });
+        Some(address)
+    }
+
+    /// An address was looked for, and nobody has it.
+    pub fn found_free(&mut self, address: Ipv4Addr, now: Timestamp) {
+        let now = now.as_second();
+        if self.tidy <= now {
+            self.free.retain(|_, until| now < *until);
+            self.tidy = now + FREE_SECONDS;
+        }
+        self.free.insert(address, now + FREE_SECONDS);
+    }
+
     /// Gives a client the address it asks for, for so many seconds. An address of ours that the table does not know is granted
     /// where nobody else has it, as the table may have been lost.
     pub fn request(
@@ -161,6 +206,7 @@ impl Leases {
 
     /// Somebody else was found to use an address that a client was to have.
     pub fn conflict(&mut self, mac: MacAddress, address: Ipv4Addr, now: Timestamp) {
+        self.free.remove(&address);
         self.put(Lease { address, mac, state: State::Conflict, until: now.as_second() + CONFLICT_SECONDS });
     }
 
@@ -411,6 +457,34 @@ mod tests {
         assert!(matches!(leases.request(&pool, mac(1), a, 30, at(3)), Verdict::Nak { .. }));
         assert_eq!(leases.offer(&pool, mac(2), Some(a), at(2)), Err(NoAddress::Exhausted));
         assert_eq!(leases.offer(&pool, mac(2), Some(a), at(602)), Ok(a));
+    }
+
+    #[test]
+    fn looked_for_once() {
+        let (pool, mut leases) = (pool(), Leases::default());
+        let a = leases.unsure(&pool, mac(1), None, at(0)).expect("nobody knows who has it");
+        // It is held while it is looked for.
+        let b = leases.unsure(&pool, mac(2), Some(a), at(0)).expect("nor this one");
+        assert_ne!(a, b);
+        leases.conflict(mac(1), a, at(0));
+        leases.found_free(b, at(0));
+        assert_eq!(leases.unsure(&pool, mac(1), None, at(0)), None, "none is left");
+        assert_eq!(leases.offer(&pool, mac(1), None, at(0)), Err(NoAddress::Exhausted));
+        assert_eq!(leases.unsure(&pool, mac(2), None, at(1)), None);
+        assert_eq!(leases.offer(&pool, mac(2), None, at(1)), Ok(b));
+        assert_eq!(leases.unsure(&pool, mac(2), None, at(70)), Some(b), "it was not taken");
+        // Whoever had an address lately is given it without a look, also after its lease.
+        leases.found_free(b, at(70));
+        assert_eq!(leases.request(&pool, mac(2), b, 30, at(71)), Verdict::Ack(b));
+        for later in [100, 5_000, 80_000] {
+            assert_eq!(leases.unsure(&pool, mac(2), None, at(later)), None, "{later}");
+            assert_eq!(leases.offer(&pool, mac(2), None, at(later)), Ok(b));
+            assert_eq!(leases.unsure(&pool, mac(2), None, at(later + 1)), None, "{later}");
+            assert_eq!(leases.request(&pool, mac(2), b, 30, at(later + 1)), Verdict::Ack(b));
+        }
+        assert_eq!(leases.unsure(&pool, mac(2), None, at(300_000)), Some(b));
+        // An address in conflict is looked for again when it has rested.
+        assert_eq!(leases.unsure(&pool, mac(3), Some(a), at(700)), Some(a));
     }
 
     #[test]

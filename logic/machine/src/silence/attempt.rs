@@ -89,6 +89,8 @@ impl Attempt {
                 if ipxe { self.ipxe_form = Some(*form) } else { self.firmware_form = Some(*form) }
             }
             Event::Unanswered { why } => self.unanswered = Some(why.clone()),
+            // What it is offered instead, or that there is nothing, follows.
+            Event::AddressInUse { .. } => {}
             Event::AnsweredByOther { .. } => self.answered_by_other = true,
             Event::File { path, outcome, .. } => self.file(path, *outcome),
             Event::RouterSolicited => self.router_solicited_since_file = true,
@@ -158,6 +160,7 @@ fn beginning(entries: &[&Entry]) -> usize {
             entry.event,
             Event::Answered { .. }
                 | Event::Unanswered { .. }
+                | Event::AddressInUse { .. }
                 | Event::AnsweredByOther { .. }
                 | Event::RouterSolicited
         );

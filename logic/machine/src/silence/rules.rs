@@ -123,8 +123,19 @@ pub(super) const RULES: &[Rule] = &[
              server's own answer and knows nothing of a boot server beside it"
                 .into()
         },
-        advice: "give addresses out from here (dhcp mode full), let the DHCP server name this boot server as next-server, or boot \
-                 the machine by UEFI HTTP",
+        advice: "give addresses out from here (dhcp mode full), or let the other DHCP server name this boot server as next-server",
+    },
+    Rule {
+        name: "grub-silent-after-http",
+        patience_seconds: 20,
+        applies: |a| a.grub && a.firmware_form == Some(Form::Http),
+        cause: |_| {
+            "shim and GRUB were fetched by HTTP, and GRUB asked for nothing: the distribution's signed GRUB does not set up the network \
+             where HTTP loaded it, and waits at its prompt"
+                .into()
+        },
+        advice: "put network boot by PXE over IPv4 before HTTP in the firmware's boot order, and give addresses out from here (dhcp mode \
+                 full): GRUB that came by TFTP goes on",
     },
     Rule {
         name: "grub-silent",

@@ -168,6 +168,27 @@ fn every_step_of_a_boot() {
     }
 }
 
+/// shim and GRUB by HTTP, after which GRUB stands at its prompt.
+#[test]
+fn secure_boot_by_http() {
+    let mut timeline = Timeline::new(100);
+    let asked = |message| Event::Asked { message, class: Class::Http, port: 67 };
+    let answered = Event::Answered { form: Form::Http, address: None, file: None, why: String::new() };
+    let fetched = |path: &str| file(path, Transfer::Done { bytes: 1 });
+    let events = [
+        asked(Message::Discover),
+        answered,
+        asked(Message::Request),
+        fetched("shimx64.efi"),
+        file("revocations_sku.efi", Transfer::NotFound),
+        fetched("grubx64.efi"),
+    ];
+    for (second, event) in (0..).zip(events) {
+        timeline.record(at(second), event);
+    }
+    check(&timeline, Some("grub-silent-after-http"));
+}
+
 #[test]
 fn the_local_disk_and_the_unanswered() {
     let mut timeline = Timeline::new(10);
