@@ -133,7 +133,8 @@ fn answer(
 fn meant(bytes: &[u8], number: u32, mac: MacAddress) -> Option<(MessageType, Message)> {
     let message = Message::decode(&mut Decoder::new(bytes)).ok()?;
     let kind = message.opts().msg_type()?;
-    let mine = message.xid() == number && message.chaddr() == mac.0;
+    // Whoever writes another length than that of hardware addresses has the library look beyond their end.
+    let mine = message.xid() == number && message.hlen() == 6 && message.chaddr() == mac.0;
     let useful = kind == MessageType::Nak || !message.yiaddr().is_unspecified();
     (mine && useful).then_some((kind, message))
 }
@@ -210,6 +211,7 @@ fn lease(ack: &Message) -> Lease {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const MAC: MacAddress = MacAddress([0x52, 0x54, 0, 0, 0, 1]);
 
@@ -266,5 +268,21 @@ mod tests {
         check(&reply(MessageType::Offer, Ipv4Addr::UNSPECIFIED), 7, MAC, None);
         check(&reply(MessageType::Nak, Ipv4Addr::UNSPECIFIED), 7, MAC, Some(MessageType::Nak));
         assert!(meant(b"no packet", 7, MAC).is_none());
+    }
+
+    proptest! {
+        /// An answer with bytes changed, or cut off.
+        #[test]
+        fn no_answer_makes_it_panic(changes: Vec<(usize, u8)>, left in 0_usize..400) {
+            let mut bytes = reply(MessageType::Ack, [10, 9, 1, 5].into()).to_vec().expect("it can be written");
+            bytes.truncate(left);
+            for (at, byte) in changes {
+                let length = bytes.len().max(1);
+                bytes.get_mut(at % length).into_iter().for_each(|changed| *changed = byte);
+            }
+            if let Some((_, message)) = meant(&bytes, 7, MAC) {
+                prop_assert!(lease(&message).prefix <= 32);
+            }
+        }
     }
 }
