@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
-use transfer::Channel;
+use transfer::{Channel, Way};
 
 /// How the server behaves.
 #[derive(Debug, Clone, Copy)]
@@ -182,17 +182,18 @@ async fn transfer(
     files: Arc<dyn Files>,
     settings: Settings,
 ) {
-    let channel = if settings.single_port {
-        Channel::Shared { socket, peer, incoming }
+    let way = if settings.single_port {
+        Way::Shared { socket, peer, incoming }
     } else {
         match own_socket(&socket, peer).await {
-            Ok(socket) => Channel::Own(socket),
+            Ok(socket) => Way::Own(socket),
             Err(error) => {
                 tracing::warn!(%peer, %error, "no socket for a transfer");
                 return;
             }
         }
     };
+    let channel = Channel::new(way);
     let asked = Asked { protocol: Protocol::Tftp, peer, path: begun.request.path.clone() };
     let outcome = match files.open(&asked).await {
         Some(content) => transfer::send(channel, begun, &content, settings).await,

@@ -179,8 +179,7 @@ impl Wire {
         let neighbours = Neighbours::open(&interface).inspect_err(|error| {
             tracing::warn!(%interface, %error, "addresses are offered without a look whether somebody has them");
         });
-        for (what, socket, neighbours) in
-            [("DHCP", dhcp_socket, neighbours.ok()), ("PXE", pxe_socket, None)]
+        for (what, socket, neighbours) in [("DHCP", dhcp_socket, neighbours.ok()), ("PXE", pxe_socket, None)]
         {
             let (site, interface) = (self.site.clone(), interface.clone());
             tasks.spawn(async move { (what, listen(&socket, interface, neighbours.as_ref(), &*site).await) });

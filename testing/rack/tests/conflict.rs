@@ -56,9 +56,7 @@ async fn serve(folder: &Path, networks: Vec<Network>, tasks: &mut JoinSet<std::i
         let socket = Socket::open(Neighbour::HERE, port).expect("the port is free");
         let neighbours = Neighbours::open(Neighbour::HERE).expect("packet sockets are allowed here");
         let site = site.clone();
-        tasks.spawn(
-            async move { listen(&socket, Neighbour::HERE.into(), Some(&neighbours), &*site).await },
-        );
+        tasks.spawn(async move { listen(&socket, Neighbour::HERE.into(), Some(&neighbours), &*site).await });
     }
     let socket = tokio::net::UdpSocket::bind((SITE, 69)).await.expect("the port is free");
     tasks.spawn(tftp::serve(socket, site.clone(), tftp::Settings::default()));

@@ -216,7 +216,9 @@ async fn machines_boot_meanwhile() {
     let slowest = booted.iter().map(|booted| booted.took).max();
     let after = resident();
     let (heard, said) = site.with(|known| (known.machines(), known.lines(talker).len()));
-    println!("the slowest took {slowest:?}; {heard} machines heard, memory {before} MiB before, {after} after");
+    println!(
+        "the slowest took {slowest:?}; {heard} machines heard, memory {before} MiB before, {after} after"
+    );
     assert!(connected.load(Ordering::Relaxed) > usize::from(SLOW) / 2, "the attack was one");
     assert!(heard <= 20_000, "{heard} machines are kept");
     assert!(heard > 1_000, "{heard} made-up machines were heard");

@@ -1,21 +1,28 @@
 //! One file on its way to one client.
 
-use super::request::{Agreement, ErrorCode, Packet};
+use super::request::{Agreement, ErrorCode, Malformed, Packet};
 use super::{Begun, Settings};
 use crate::files::{Content, Outcome};
 use bytes::Bytes;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// How much is read from disk at a time.
 const READ_AHEAD: usize = 128 << 10;
 
 /// The way to one client.
-pub(super) enum Channel {
+pub(super) struct Channel {
+    way: Way,
+    /// One timer for all the waiting: putting off one that runs costs next to nothing, making one for every block does.
+    patience: Pin<Box<Sleep>>,
+}
+
+pub(super) enum Way {
     /// A socket of its own, connected to it.
     Own(UdpSocket),
     /// The server's socket, with what the client sends to it.
@@ -23,11 +30,15 @@ pub(super) enum Channel {
 }
 
 impl Channel {
+    pub(super) fn new(way: Way) -> Self {
+        Self { way, patience: Box::pin(sleep_until(Instant::now())) }
+    }
+
     /// Sends a packet. One that cannot be sent is as good as lost, and lost packets are sent again.
     pub(super) async fn send(&self, bytes: &[u8]) {
-        let sent = match self {
-            Self::Own(socket) => socket.send(bytes).await,
-            Self::Shared { socket, peer, .. } => socket.send_to(bytes, *peer).await,
+        let sent = match &self.way {
+            Way::Own(socket) => socket.send(bytes).await,
+            Way::Shared { socket, peer, .. } => socket.send_to(bytes, *peer).await,
         };
         if let Err(error) = sent {
             tracing::trace!(%error, "sending a TFTP packet");
@@ -36,24 +47,41 @@ impl Channel {
 
     /// Waits for a packet that makes sense.
     async fn receive(&mut self, until: Instant) -> Option<Packet> {
-        let mut buffer = [0; 1024];
+        let Self { way, patience } = self;
+        patience.as_mut().reset(until);
         loop {
-            let parsed = match self {
-                Self::Own(socket) => match timeout_at(until, socket.recv(&mut buffer)).await.ok()? {
-                    Ok(length) => Packet::parse(&buffer[..length]),
-                    // The client closed its port, and may open it again.
-                    Err(_) => {
-                        tokio::time::sleep(Duration::from_millis(20)).await;
-                        continue;
-                    }
-                },
-                Self::Shared { incoming, .. } => {
-                    Packet::parse(&timeout_at(until, incoming.recv()).await.ok()??)
-                }
+            // What has come counts even when time is up.
+            let parsed = tokio::select! {
+                biased;
+                parsed = way.receive() => parsed?,
+                () = patience.as_mut() => return None,
             };
             if let Ok(packet @ (Packet::Ack(_) | Packet::Error(_))) = parsed {
                 return Some(packet);
             }
+            // A client that sends without end must not keep its transfer for ever.
+            if Instant::now() >= until {
+                return None;
+            }
+        }
+    }
+}
+
+impl Way {
+    /// The next packet, whatever it says; nothing where none can come any more.
+    async fn receive(&mut self) -> Option<Result<Packet, Malformed>> {
+        match self {
+            Self::Own(socket) => {
+                let mut buffer = [0; 1024];
+                loop {
+                    match socket.recv(&mut buffer).await {
+                        Ok(length) => return Some(Packet::parse(&buffer[..length])),
+                        // The client closed its port, and may open it again.
+                        Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                    }
+                }
+            }
+            Self::Shared { incoming, .. } => Some(Packet::parse(&incoming.recv().await?)),
         }
     }
 }
@@ -115,8 +143,8 @@ impl Sender<'_> {
                         return Ok(());
                     }
                     Some(Packet::Error(code)) => return Err(self.broken_off(code)),
-                    Some(_) => {}
-                    None => break,
+                    Some(_) if Instant::now() < until => {}
+                    Some(_) | None => break,
                 }
             }
         }
@@ -171,6 +199,10 @@ impl Sender<'_> {
                     }
                 }
                 Some(Packet::Read(_)) => {}
+            }
+            // The same again without end is no progress.
+            if Instant::now() >= until {
+                return Ok(Heard::Nothing);
             }
         }
     }
