@@ -50,6 +50,8 @@ pub struct Knowledge {
     pub(crate) forgotten: Vec<MacAddress>,
     /// Counts changes of the objects, so that a copy is written only of new ones.
     pub(crate) revision: u64,
+    /// Counts those without which nothing is served: Networks and the Bastion.
+    pub(crate) ground: u64,
 }
 
 /// A one-shot answer that was served to a Server.
@@ -96,6 +98,7 @@ impl Knowledge {
     pub fn put_network(&mut self, network: Network) {
         self.pools.clear();
         self.revision += 1;
+        self.ground += 1;
         self.networks.extend(network.metadata.name.clone().map(|name| (name, network)));
     }
 
@@ -103,6 +106,7 @@ impl Knowledge {
     pub fn remove_network(&mut self, name: &str) {
         self.pools.clear();
         self.revision += 1;
+        self.ground += 1;
         self.networks.remove(name);
     }
 
@@ -121,6 +125,7 @@ impl Knowledge {
     /// Takes the site's own Bastion in, or forgets it.
     pub fn set_bastion(&mut self, bastion: Option<Bastion>) {
         self.revision += 1;
+        self.ground += 1;
         self.bastion = bastion;
     }
 

@@ -20,7 +20,7 @@ const TELL: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_secs(10);
 /// How often what was heard of machines is written.
 const WRITE: Duration = Duration::from_secs(1);
-/// How often a copy of changed objects is written.
+/// How often a copy of changed objects is written, where they are no Networks and not the Bastion.
 const COPY: Duration = Duration::from_secs(10);
 /// How long the last words to labd may take.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -216,19 +216,25 @@ async fn write(site: Arc<Site>, files: Arc<MachineFiles>) {
     }
 }
 
-/// Writes a copy of the objects where they changed, for as long as the site runs.
+/// Writes a copy of the objects where they changed, for as long as the site runs: at once where nothing could be served without them after a
+/// crash, a while later where many Servers may change.
 async fn copy(site: Arc<Site>, path: PathBuf) {
-    let mut written = site.with(|known| known.revision);
+    let (mut written, mut ground) = site.with(|known| (known.revision, known.ground));
+    let mut at = tokio::time::Instant::now();
     loop {
-        tokio::time::sleep(COPY).await;
-        let changed =
-            site.with(|known| (known.revision != written).then(|| (known.revision, Objects::of(known))));
-        let Some((revision, objects)) = changed else { continue };
+        tokio::time::sleep(WRITE).await;
+        let due = at.elapsed() >= COPY;
+        let changed = site.with(|known| {
+            let wanted = known.ground != ground || (due && known.revision != written);
+            wanted.then(|| (known.revision, known.ground, Objects::of(known)))
+        });
+        let Some((revision, of_ground, objects)) = changed else { continue };
         let path = path.clone();
         let wrote = tokio::task::spawn_blocking(move || write_copy(&objects, &path));
         if let Err(panic) = wrote.await {
             tracing::error!(%panic, "the copy of the objects is not stored");
         }
-        written = revision;
+        (written, ground) = (revision, of_ground);
+        at = tokio::time::Instant::now();
     }
 }

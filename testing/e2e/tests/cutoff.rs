@@ -14,10 +14,9 @@ use std::time::{Duration, Instant};
 
 const SITE: &str = "10.9.0.1";
 const PATIENCE: Duration = Duration::from_secs(60);
-const NETWORK: &str = "{apiVersion: metal.lab/v1alpha1, kind: Network, metadata: {name: rack}, spec: {cidr: 10.9.0.0/16, \
+const NETWORK: &str = "{apiVersion: metal.lab/v1alpha1, kind: Network, metadata: {name: rack}, spec: {cidr: 10.9.0.0/16, site: home, \
                        dhcp: {mode: full, ranges: [{start: 10.9.128.0, end: 10.9.129.255}]}}}";
-const TOKEN: &str =
-    "{apiVersion: iam.lab/v1alpha1, kind: JoinToken, metadata: {name: home-1}, spec: {joiner: bastion}}";
+const TOKEN: &str = "{apiVersion: iam.lab/v1alpha1, kind: JoinToken, metadata: {name: home-1}, spec: {joiner: bastion, site: home}}";
 
 /// A bastion, killed when dropped.
 struct Bastion(Child);
@@ -102,6 +101,8 @@ fn a_site_goes_on_without_labd_and_catches_up() {
     entered(&names[..3]);
     labd.kill().expect("it is killed");
     boot(&neighbour, &all[..6]);
+    // What is heard of machines is written once a second.
+    std::thread::sleep(Duration::from_secs(3));
     drop(bastion);
     // Killed without a farewell, it starts with labd out of reach.
     let bastion = Bastion::start(folder, &flags);
