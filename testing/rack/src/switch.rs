@@ -51,7 +51,9 @@ impl Switch {
 
     fn start(folder: &Path, tap: &str, faults: Faults, capture: Option<Capture>) -> anyhow::Result<Self> {
         let tun = Tun::builder().name(tap).tap().up().build();
-        let tun = tun.with_context(|| format!("making the tap interface {tap}"))?;
+        let tun = tun.with_context(|| {
+            format!("making the tap interface {tap}; /dev/net/tun has to be open to this user")
+        })?;
         let tun = Arc::new(tun.into_iter().next().context("no tap interface was made")?);
         let socket = folder.join("switch.socket");
         let listener = UnixListener::bind(&socket).context("opening the switch's socket")?;

@@ -62,13 +62,8 @@ struct Dnsmasq(Child);
 impl Dnsmasq {
     fn start(folder: &Path) -> Self {
         let mut command = Command::new("dnsmasq");
-        command.args([
-            "--keep-in-foreground",
-            "--port=0",
-            "--interface=rack0",
-            "--user=root",
-            "--bind-interfaces",
-        ]);
+        // Otherwise it changes its group, which a user namespace forbids.
+        command.args(["--no-daemon", "--port=0", "--interface=rack0", "--bind-interfaces"]);
         command.args([
             "--conf-file=/dev/null",
             "--pid-file",
