@@ -7,7 +7,7 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime},
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
     server::ParsedCertificate,
 };
 use sha2::{Digest, Sha256};
@@ -39,6 +39,11 @@ impl Pinned {
             .build()
             .map_err(|error| Error::General(error.to_string()))
     }
+}
+
+/// The hash of the key of the first certificate in a PEM text; `None` where there is none.
+pub(crate) fn hash_of_pem(text: &[u8]) -> Option<String> {
+    hash(&CertificateDer::pem_slice_iter(text).next()?.ok()?)
 }
 
 /// The hash of a certificate's key; `None` when it is no certificate.

@@ -3,7 +3,8 @@
 use crate::config::{Labd, Settings};
 use anyhow::Context;
 use jiff::Timestamp;
-use lab_client::{Client, Identity, Invitation, Joiner, Kubeconfig, config::Overrides};
+use lab_boot_site::Place;
+use lab_client::{Client, Connection, Identity, Invitation, Joiner, Kubeconfig, config::Overrides};
 use std::{
     env, fs, io,
     path::{Path, PathBuf},
@@ -13,8 +14,8 @@ const PROGRAM: &str = concat!("bastion/", env!("CARGO_PKG_VERSION"));
 /// The join token, where no file is named. It is in no process list.
 const TOKEN: &str = "LAB_JOIN_TOKEN";
 
-/// A client of labd. An identity is renewed for as long as this process runs.
-pub async fn client(settings: &Settings) -> anyhow::Result<Client> {
+/// The way to labd, and how agents of machines that are installed here find it. An identity is renewed for as long as this process runs.
+pub async fn reach(settings: &Settings) -> anyhow::Result<(Client, Option<lab_boot_site::Labd>)> {
     let path = settings.data_dir.join("identity.kubeconfig");
     let identity = match &settings.labd {
         Labd::Kubeconfig(Some(file)) => return by_kubeconfig(std::slice::from_ref(file)),
@@ -37,9 +38,16 @@ pub async fn client(settings: &Settings) -> anyhow::Result<Client> {
             identity.moved_to(server)?
         }
     };
-    let client = identity.client(PROGRAM);
+    let (client, agents) = (identity.client(PROGRAM), found_by_agents(&identity.connection()?)?);
     tokio::spawn(async move { identity.keep_renewed(Timestamp::now, rand::random()).await });
-    Ok(client)
+    Ok((client, agents))
+}
+
+/// Agents reach labd where this bastion does. They know it by its own authority only.
+fn found_by_agents(connection: &Connection) -> anyhow::Result<Option<lab_boot_site::Labd>> {
+    let ca_hash = connection.authority_hash()?;
+    let place = Place::Url(connection.server.value.trim_end_matches('/').to_owned());
+    Ok(ca_hash.map(|ca_hash| lab_boot_site::Labd { place, ca_hash }))
 }
 
 /// The join token. A file that is not there any more had one that was used.
@@ -57,11 +65,12 @@ fn token(file: Option<&Path>) -> anyhow::Result<Option<String>> {
     Ok(text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()))
 }
 
-fn by_kubeconfig(paths: &[PathBuf]) -> anyhow::Result<Client> {
+fn by_kubeconfig(paths: &[PathBuf]) -> anyhow::Result<(Client, Option<lab_boot_site::Labd>)> {
     let connection = Kubeconfig::load(paths)
         .and_then(|kubeconfig| kubeconfig.connection(&Overrides::default()))
         .context("it is not known how labd is reached; join one with --server URL, or name a kubeconfig with --kubeconfig FILE")?;
-    Client::connect(PROGRAM, &connection).context("labd cannot be connected to")
+    let client = Client::connect(PROGRAM, &connection).context("labd cannot be connected to")?;
+    Ok((client, found_by_agents(&connection)?))
 }
 
 /// Where kubectl looks.

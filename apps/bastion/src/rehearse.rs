@@ -1,7 +1,7 @@
 //! `bastion rehearse`: a site's configuration tried on simulated firmware, before machines are.
 
 use crate::config::{Flags, Settings};
-use crate::labd::client;
+use crate::labd::reach;
 use anyhow::{Context, bail};
 use ipnet::IpNet;
 use lab_boot_site::rehearse::{Actor, Rehearsal, actor, rehearse};
@@ -62,7 +62,7 @@ pub fn run(arguments: Rehearse) -> anyhow::Result<bool> {
 
 async fn all(arguments: &Rehearse, settings: &Settings) -> anyhow::Result<bool> {
     let objects = match arguments.from.as_slice() {
-        [] => of_labd(&client(settings).await?).await?,
+        [] => of_labd(&reach(settings).await?.0).await?,
         paths => of_files(paths)?,
     };
     let bastion =

@@ -29,9 +29,9 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         .with_context(|| format!("cannot make {}", settings.files.display()))?;
     let mut stop = std::pin::pin!(stop_signal()?);
     // Until labd can be reached for the first time there is nothing to go on with.
-    let client = tokio::select! {
+    let (client, agents) = tokio::select! {
         () = &mut stop => return Ok(()),
-        client = labd::client(&settings) => client?,
+        reached = labd::reach(&settings) => reached?,
     };
     let listener = TcpListener::bind(settings.status_listen).await.with_context(|| {
         format!(
@@ -45,7 +45,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         files: settings.files,
         ports: Some(Ports { http: settings.http_port, ..Ports::default() }),
         version: env!("CARGO_PKG_VERSION").into(),
-        labd: None,
+        labd: agents,
         seed: rand::random(),
     };
     let running =

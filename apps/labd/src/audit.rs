@@ -1,7 +1,7 @@
 //! The audit trail of this data directory: opened with the server, what the server itself records in it, and how much of it is
 //! kept.
 
-use crate::{config, credentials::TENDING, data_dir::Layout};
+use crate::{config, data_dir::Layout};
 use anyhow::Context;
 use lab_api_server::{ApiServer, Caller};
 use lab_audit::{Obsolete, Retention, Trail};
@@ -11,6 +11,9 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
+
+/// How often it is looked whether something is not to be kept any more.
+const TENDING: Duration = Duration::from_secs(10 * 60);
 
 /// Opens the trail, and makes its directory at the first start.
 pub fn open(layout: &Layout<'_>, told: &config::Audit) -> anyhow::Result<Arc<Trail>> {

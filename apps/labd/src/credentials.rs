@@ -14,8 +14,9 @@ use std::{
 
 /// How long the serving certificate holds. It is never on disk: each start makes one, and a running server renews it.
 const SERVING: Duration = Duration::from_secs(90 * 24 * 60 * 60);
-/// How often it is looked whether something runs out, or this machine has other addresses.
-pub const TENDING: Duration = Duration::from_secs(10 * 60);
+/// How often it is looked whether something runs out, or this machine has other addresses: machines that were just installed
+/// recognise it by the one at which they reach it.
+pub const TENDING: Duration = Duration::from_secs(30);
 
 /// The authority with all that it issued for this server.
 pub struct Credentials {

@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, Full};
 use jiff::Timestamp;
 use lab_api_server::{ApiServer, Caller, Extra, Options, Pieces, RoleBased, audit::Recording, health};
 use lab_audit::Trail;
-use lab_boot_site::{Labd, SiteFigures};
+use lab_boot_site::{Labd, Place, SiteFigures};
 use lab_client::{Client, InProcess};
 use lab_controllers::Controllers;
 use lab_object::Time;
@@ -80,7 +80,7 @@ async fn serve(settings: Settings, started: Instant) -> anyhow::Result<()> {
     let bastion = match &settings.bastion {
         Some(told) => {
             let client = Client::new("bastion", in_process(api.clone()));
-            let labd = Labd { listens: address, ca_hash: pin.clone() };
+            let labd = Labd { place: Place::Here(address), ca_hash: pin.clone() };
             let running = bastion::start(&client, told, directory.path(), labd)?;
             site_figures.are_of(running.site());
             Some(running)

@@ -197,20 +197,12 @@ impl Access {
                 return Err(Refusal::Forbidden(self.missing(ask, action, object)));
             }
         }
-        if let (Holder::Machine(_), Some(old), Some(new), "", "servers") =
-            (&self.0, old, new, ask.subresource, ask.resource)
-            && !Machine::may_change(old, new)
-        {
-            let why = "a bastion changes nothing of a server but that it takes spec.boot.once away";
-            return Err(Refusal::Forbidden(why.into()));
+        match &self.0 {
+            Holder::Machine(_) => {
+                Machine::refuses(ask, old, new).map_or(Ok(()), |why| Err(Refusal::Forbidden(why.into())))
+            }
+            _ => Ok(()),
         }
-        let enters = old.is_none() && ask.resource == "servers" && ask.subresource.is_empty();
-        let entered = if enters { new } else { None };
-        if matches!(self.0, Holder::Machine(_)) && entered.is_some_and(|server| !Machine::may_enter(server)) {
-            let why = "a bastion enters machines by spec.macs and spec.uuid only";
-            return Err(Refusal::Forbidden(why.into()));
-        }
-        Ok(())
     }
 
     /// Whether an action is permitted on an object.

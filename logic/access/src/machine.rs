@@ -25,6 +25,8 @@ pub enum Machine {
         bastions: BTreeSet<String>,
         /// The networks of its site, and those that it serves besides.
         networks: BTreeSet<String>,
+        /// The servers of its site.
+        servers: BTreeSet<String>,
         /// The Secrets with which the BMCs of its site's servers are spoken to, by namespace and name.
         secrets: BTreeSet<(String, String)>,
     },
@@ -44,7 +46,7 @@ const OF_SERVERS: &[Right] = &[
 ];
 
 /// A bastion follows itself and what its site consists of, enters machines that it discovers, reports on them, takes away what
-/// it has served once, and reads what their BMCs are spoken to with.
+/// it has served once, makes the tokens by which the agents of its servers join, and reads what their BMCs are spoken to with.
 const OF_BASTIONS: &[Right] = &[
     ("metal.lab", "bastions", "", LOOK),
     ("metal.lab", "bastions", "status", REPORT),
@@ -56,6 +58,7 @@ const OF_BASTIONS: &[Right] = &[
     ("metal.lab", "servers", "status", REPORT),
     ("metal.lab", "operatingsystems", "", LOOK),
     ("metal.lab", "disklayouts", "", LOOK),
+    ("iam.lab", "jointokens", "", &["create"]),
     ("", "secrets", "", &["get"]),
 ];
 
@@ -72,6 +75,7 @@ impl Machine {
             name: name.into(),
             bastions: BTreeSet::from([name.to_owned()]),
             networks: BTreeSet::new(),
+            servers: BTreeSet::new(),
             secrets: BTreeSet::new(),
         })
     }
@@ -103,6 +107,7 @@ impl Machine {
                 Some(bastion) => bastions.contains(bastion),
                 None => object.networks().all(|network| networks.contains(network)),
             },
+            (Self::Bastion { servers, .. }, "jointokens") => is_in(servers, object.server()),
             (Self::Bastion { secrets, .. }, "secrets") => {
                 let named = object.namespace().zip(object.name());
                 named.is_some_and(|(namespace, name)| {
@@ -114,7 +119,7 @@ impl Machine {
     }
 
     /// Whether a change of a server is no more than that what was to be served once is taken away.
-    pub(crate) fn may_change(old: &Json, new: &Json) -> bool {
+    fn may_change(old: &Json, new: &Json) -> bool {
         let wanted = |server: &Json| {
             let mut spec = server.get("spec").cloned().unwrap_or(Json::Null);
             let once = spec.get_mut("boot").and_then(|boot| boot.as_object_mut()?.remove("once"));
@@ -129,9 +134,35 @@ impl Machine {
         (after.is_none() || after == before) && rest_before == rest_after
     }
 
+    /// Why a machine may not do this to an object of its own; nothing where it may. `old` and `new` are as for
+    /// [`crate::Access::decide`].
+    pub(crate) fn refuses(ask: &Ask<'_>, old: Option<&Json>, new: Option<&Json>) -> Option<&'static str> {
+        match (ask.resource, ask.subresource, old, new) {
+            ("servers", "", Some(old), Some(new)) if !Self::may_change(old, new) => {
+                Some("a bastion changes nothing of a server but that it takes spec.boot.once away")
+            }
+            ("servers", "", None, Some(new)) if !Self::may_enter(new) => {
+                Some("a bastion enters machines by spec.macs and spec.uuid only")
+            }
+            ("jointokens", "", None, Some(new)) if !Self::may_invite(new) => Some(
+                "a bastion makes tokens for the agent of one server, for one use and without an environment",
+            ),
+            _ => None,
+        }
+    }
+
+    /// Whether a token is for one agent, once. Which server it is for was judged before.
+    fn may_invite(token: &Json) -> bool {
+        let at = |field: &str| token.pointer(&format!("/spec/{field}"));
+        at("joiner").and_then(Json::as_str) == Some("agent")
+            && at("uses").is_none_or(|uses| uses.as_i64() == Some(1))
+            && at("environment").is_none()
+            && at("site").is_none()
+    }
+
     /// Whether a new object says no more than a bastion knows of a machine it discovered: how it is recognised. What is
     /// to become of the machine is for people to say.
-    pub(crate) fn may_enter(server: &Json) -> bool {
+    fn may_enter(server: &Json) -> bool {
         let empty = |value: &Json| value.as_object().is_some_and(serde_json::Map::is_empty);
         let known =
             |(field, value): (&String, &Json)| matches!(field.as_str(), "macs" | "uuid") || empty(value);

@@ -28,8 +28,8 @@ pub struct Policy {
     bindings: BTreeMap<String, Binding>,
     users: BTreeMap<String, User>,
     bastions: BTreeMap<String, Site>,
-    /// The servers whose BMC is spoken to with a Secret.
-    managed: BTreeMap<String, Managed>,
+    /// Where each server stands.
+    servers: BTreeMap<String, Standing>,
     /// The site of each network.
     networks: BTreeMap<String, Option<String>>,
 }
@@ -66,19 +66,19 @@ struct Served {
     network: String,
 }
 
-/// A server whose BMC is spoken to with a Secret: which, and where the server stands.
+/// Where a server stands, and the Secret with which its BMC is spoken to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Managed {
-    secret: (String, String),
+struct Standing {
+    secret: Option<(String, String)>,
     bastion: Option<String>,
     networks: Vec<String>,
 }
 
-impl Managed {
+impl Standing {
     fn read(server: &Json) -> Option<Self> {
         let text = |path: &str| server.pointer(path).and_then(Json::as_str).map(ToOwned::to_owned);
         let credentials = "/spec/bmc/credentials";
-        let secret = (text(&format!("{credentials}/namespace"))?, text(&format!("{credentials}/name"))?);
+        let secret = text(&format!("{credentials}/namespace")).zip(text(&format!("{credentials}/name")));
         let facts = Facts::of(server).ok()?;
         let networks = facts.networks().map(ToOwned::to_owned).collect();
         Some(Self { secret, bastion: facts.bastion().map(ToOwned::to_owned), networks })
@@ -118,7 +118,7 @@ impl Policy {
                 });
                 replace(&mut self.users, name, user)
             }
-            ("metal.lab", "servers") => replace(&mut self.managed, name, object.and_then(Managed::read)),
+            ("metal.lab", "servers") => replace(&mut self.servers, name, object.and_then(Standing::read)),
             ("metal.lab", "bastions") => replace(&mut self.bastions, name, spec(object)),
             ("metal.lab", "networks") => {
                 let site = object.map(|object| Facts::of(object).ok()?.site().map(ToOwned::to_owned));
@@ -180,13 +180,15 @@ impl Policy {
             );
             networks.extend(self.networks.iter().filter(|(_, s)| same(s.as_deref())).map(|(n, _)| n.clone()));
         }
-        // Of a server that stands nowhere yet nobody has the secret.
-        let here = |server: &&Managed| match &server.bastion {
+        // Of a server that stands nowhere yet nobody has the secret, and nobody invites its agent.
+        let here = |server: &Standing| match &server.bastion {
             Some(bastion) => bastions.contains(bastion),
             None => !server.networks.is_empty() && server.networks.iter().all(|name| networks.contains(name)),
         };
-        let secrets = self.managed.values().filter(here).map(|server| server.secret.clone()).collect();
-        Machine::Bastion { name, bastions, networks, secrets }
+        let own = || self.servers.iter().filter(|(_, server)| here(server));
+        let secrets = own().filter_map(|(_, server)| server.secret.clone()).collect();
+        let servers = own().map(|(name, _)| name.clone()).collect();
+        Machine::Bastion { name, bastions, networks, servers, secrets }
     }
 }
 

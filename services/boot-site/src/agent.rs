@@ -4,8 +4,8 @@
 mod joining;
 mod said;
 
-pub use joining::Labd;
 pub(crate) use joining::Token;
+pub use joining::{Labd, Place};
 pub(crate) use said::{Said, Work};
 
 use crate::cache::{Held, wanted};

@@ -23,7 +23,7 @@ mod report;
 mod running;
 mod wire;
 
-pub use agent::Labd;
+pub use agent::{Labd, Place};
 pub use figures::SiteFigures;
 pub use keep::KeepError;
 pub use knowledge::Knowledge;

@@ -1,7 +1,7 @@
 //! A resolved connection: one server, how it is trusted, who we are.
 
 use super::{ConfigError, Source, Sourced};
-use crate::Proxy;
+use crate::{Proxy, pinned::hash_of_pem};
 use std::{fmt, path::PathBuf, time::Duration};
 
 /// What flags and variables say; it wins over files.
@@ -107,6 +107,19 @@ impl Connection {
             timeout: None,
             proxy: None,
         }
+    }
+
+    /// By what others can recognise the server, who do not have its authority: the hash of that authority's key, `sha256:` and 64
+    /// hexadecimal digits. `None` where the system's authorities are trusted.
+    ///
+    /// # Errors
+    /// The file with the authority cannot be read.
+    pub fn authority_hash(&self) -> Result<Option<String>, ConfigError> {
+        if let Some(pin) = &self.certificate_authority_pin {
+            return Ok(Some(pin.value.to_ascii_lowercase()));
+        }
+        let Some(authority) = &self.certificate_authority else { return Ok(None) };
+        Ok(hash_of_pem(&authority.read()?))
     }
 
     /// The same with what flags and variables say.

@@ -213,6 +213,28 @@ fn machines() {
     ] {
         check(&home, "create", "servers", None, found(beyond), Forbidden("spec.macs"));
     }
+    let token = |spec: Json| Some(json!({"metadata": {"name": "t"}, "spec": spec}));
+    let for_one = |server: &str| json!({"joiner": "agent", "server": server, "uses": 1});
+    check(&home, "create", "jointokens", None, token(for_one("near")), Permitted);
+    check(&home, "create", "jointokens", None, token(for_one("beside")), Permitted);
+    check(&home, "create", "jointokens", None, token(for_one("far")), Forbidden("not this machine's"));
+    check(
+        &home,
+        "create",
+        "jointokens",
+        None,
+        token(json!({"joiner": "agent"})),
+        Forbidden("not this machine's"),
+    );
+    check(&home, "get", "jointokens", token(for_one("near")), None, Forbidden("identity"));
+    for beyond in [
+        json!({"joiner": "bastion", "server": "near"}),
+        json!({"joiner": "agent", "server": "near", "uses": 2}),
+        json!({"joiner": "agent", "server": "near", "environment": "production"}),
+        json!({"joiner": "agent", "server": "near", "site": "home"}),
+    ] {
+        check(&home, "create", "jointokens", None, token(beyond), Forbidden("one use"));
+    }
     // A bastion of no site that is known has itself.
     let stray = of("bastion:stray", &["lab:bastions"]);
     check(&stray, "get", "servers", at("stray"), None, Permitted);

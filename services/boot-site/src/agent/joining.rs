@@ -16,18 +16,37 @@ use std::net::{IpAddr, SocketAddr};
 /// Where agents find labd.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Labd {
-    /// Where it listens. With an unspecified address, machines reach it at the address at which they reach this site.
-    pub listens: SocketAddr,
+    /// How it is reached.
+    pub place: Place,
     /// SHA-256 of its authority's key, as it prints it: `sha256:` and 64 hexadecimal digits.
     pub ca_hash: String,
 }
 
+/// How a labd is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// It is in this process, and listens here. With an unspecified address, machines reach it at the address at which they reach
+    /// this site.
+    Here(SocketAddr),
+    /// At a URL, as this site reaches it.
+    Url(String),
+}
+
 impl Labd {
-    /// Its URL for a machine that reaches this site at an address; nothing where it listens to nobody else.
+    /// Its URL for a machine that reaches this site at an address; nothing where nobody else reaches it.
     fn url(&self, here: IpAddr) -> Option<String> {
-        let ip = self.listens.ip();
+        let listens = match &self.place {
+            Place::Here(listens) => listens,
+            Place::Url(url) => {
+                let host = url.parse::<http::Uri>().ok()?.host()?.to_owned();
+                let ip: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+                let own = ip.map_or(host == "localhost", |ip| ip.is_loopback() || ip.is_unspecified());
+                return (!own).then(|| url.clone());
+            }
+        };
+        let ip = listens.ip();
         let ip = if ip.is_unspecified() { here } else { ip };
-        (!ip.is_loopback()).then(|| format!("https://{}", SocketAddr::new(ip, self.listens.port())))
+        (!ip.is_loopback()).then(|| format!("https://{}", SocketAddr::new(ip, listens.port())))
     }
 }
 
@@ -141,15 +160,22 @@ mod tests {
 
     #[test]
     fn where_machines_find_labd() {
+        let at = |place: Place| Labd { place, ca_hash: String::new() }.url([10, 9, 0, 1].into());
         let check = |listens: &str, expected: Option<&str>| {
-            let labd = Labd { listens: listens.parse().expect("it is an address"), ca_hash: String::new() };
-            assert_eq!(labd.url([10, 9, 0, 1].into()).as_deref(), expected, "{listens}");
+            let place = Place::Here(listens.parse().expect("it is an address"));
+            assert_eq!(at(place).as_deref(), expected, "{listens}");
         };
         check("0.0.0.0:6443", Some("https://10.9.0.1:6443"));
         check("[::]:6443", Some("https://10.9.0.1:6443"));
         check("192.0.2.7:443", Some("https://192.0.2.7:443"));
         check("[2001:db8::1]:6443", Some("https://[2001:db8::1]:6443"));
         check("127.0.0.1:6443", None);
+        for url in ["https://labd.example:6443", "https://192.0.2.7", "https://[2001:db8::1]:6443"] {
+            assert_eq!(at(Place::Url(url.into())).as_deref(), Some(url));
+        }
+        for own in ["https://localhost:6443", "https://127.0.0.1:6443", "https://[::1]:6443", "none"] {
+            assert_eq!(at(Place::Url(own.into())), None, "{own}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod installing;
 mod machine;
 
 use jiff::Timestamp;
-use lab_boot_site::{Labd, Options, Running, Site, Surroundings};
+use lab_boot_site::{Labd, Options, Place, Running, Site, Surroundings};
 use lab_client::{Client, ListParams, Patch, PatchParams, WriteParams};
 use lab_kinds::metal::network::{Dhcp, DhcpMode, DhcpRange, NetworkSpec};
 use lab_kinds::metal::server::status::{BootStep, Phase};
@@ -39,7 +39,7 @@ fn start(client: &Client, folder: &Path) -> Running {
         files: folder.join("files"),
         ports: None,
         version: "0.0.0".into(),
-        labd: Some(Labd { listens: ([0, 0, 0, 0], 6443).into(), ca_hash: "sha256:aa".into() }),
+        labd: Some(Labd { place: Place::Here(([0, 0, 0, 0], 6443).into()), ca_hash: "sha256:aa".into() }),
         seed: 1,
     };
     std::fs::create_dir_all(&options.files).expect("there is room");
