@@ -15,7 +15,7 @@ pub use smbios::{Smbios, parse as parse_smbios};
 pub use tree::Tree;
 
 use crate::command::Run;
-use lab_kinds::metal::server::hardware::{Architecture, Hardware};
+use lab_kinds::metal::server::hardware::{Architecture, Contents, Hardware};
 use lab_kinds::metal::server::{Disk, Nic, VolumeGroup};
 use lab_object::mac::MacAddress;
 use std::path::Path;
@@ -75,7 +75,7 @@ pub fn disks(tree: &Tree, run: &dyn Run, problems: &mut Vec<String>) -> (Vec<Dis
             Ok(contents) => disk.contents = contents,
             Err(error) => {
                 problems.push(format!("what is on {} cannot be read: {error}", disk.name));
-                disk.contents = contents::unreadable();
+                disk.contents = Contents::unreadable();
             }
         }
         lvm.name_members(disk);

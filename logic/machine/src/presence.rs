@@ -1,7 +1,8 @@
 //! A machine whose agent comes and goes: what its Server says of it.
 
 use crate::{sighting::put_condition, upgrade::Standing};
-use lab_kinds::metal::server::{AgentStatus, Nic, Phase, ServerStatus};
+use lab_kinds::metal::server::hardware::Contents;
+use lab_kinds::metal::server::{AgentStatus, Disk, Nic, Phase, ServerStatus};
 use lab_kinds::{Condition, ConditionStatus};
 use lab_object::Time;
 use lab_wire::{agent::System, site::Discovery};
@@ -106,15 +107,30 @@ fn describe(agent: &mut AgentStatus, system: &System) {
     }
 }
 
-/// Takes in what the machine consists of; what the site knows of its NICs is kept.
+/// Takes in what the machine consists of; what the site knows of its NICs is kept, and what discovery saw on disks that the installed
+/// system has no tools to read. A plan that is made of it is compared with the disks before anything is written.
 fn take_in(status: &mut ServerStatus, found: &Discovery) {
     status.uuid = found.uuid.clone().or(status.uuid.take());
     status.hardware = found.hardware.clone();
-    status.disks.clone_from(&found.disks);
-    status.volume_groups.clone_from(&found.volume_groups);
+    let (seen, groups) = (std::mem::take(&mut status.disks), std::mem::take(&mut status.volume_groups));
+    status.disks = found.disks.iter().map(|disk| readable(disk, &seen)).collect();
+    let all = status.disks == found.disks || !found.volume_groups.is_empty();
+    status.volume_groups = if all { found.volume_groups.clone() } else { groups };
     let before = std::mem::take(&mut status.nics);
     let known = |nic: &Nic| before.iter().find(|other| other.mac == nic.mac);
     status.nics = found.nics.iter().map(|nic| merged(nic, known(nic))).collect();
+}
+
+/// A disk, with the contents that were seen on it before where they cannot be read now.
+fn readable(disk: &Disk, seen: &[Disk]) -> Disk {
+    let unreadable = disk.contents == Contents::unreadable();
+    let same = |other: &&Disk| {
+        (&other.serial, &other.wwn, other.size_bytes) == (&disk.serial, &disk.wwn, disk.size_bytes)
+            && (!disk.serial.is_empty() || !disk.wwn.is_empty())
+    };
+    let before = seen.iter().find(same).filter(|_| unreadable);
+    let contents = before.map_or_else(|| disk.contents.clone(), |before| before.contents.clone());
+    Disk { contents, ..disk.clone() }
 }
 
 fn merged(nic: &Nic, before: Option<&Nic>) -> Nic {
@@ -141,6 +157,7 @@ fn condition(status: &mut ServerStatus, kind: &str, holds: bool, (reason, messag
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lab_kinds::metal::server::VolumeGroup;
     use serde_json::json;
 
     fn at(seconds: i64) -> Time {
@@ -210,6 +227,37 @@ mod tests {
         let ready = gone.conditions.iter().find(|c| c.kind == "Ready").unwrap();
         assert_eq!((ready.status, ready.last_transition_time), (ConditionStatus::False, Some(at(300))));
         assert_eq!(status(&gone, &News::Gone, at(400)), gone);
+    }
+
+    #[test]
+    fn what_was_seen_on_disks_is_kept_where_it_cannot_be_read() {
+        let disk = |serial: &str, contents: Contents| Disk {
+            serial: serial.into(),
+            size_bytes: 1 << 30,
+            contents,
+            ..Disk::default()
+        };
+        let table = Contents { uuid: "a".into(), ..Contents::default() };
+        let group = |name: &str| VolumeGroup { name: name.into(), ..VolumeGroup::default() };
+        let old = ServerStatus {
+            disks: vec![disk("S1", table.clone())],
+            volume_groups: vec![group("labvg")],
+            ..ServerStatus::default()
+        };
+        let check = |disks: Vec<Disk>, groups: Vec<VolumeGroup>, expected: &[Contents], named: &[&str]| {
+            let found = Discovery { disks, volume_groups: groups, ..Discovery::default() };
+            let new = status(&old, &News::Here { system: &system(), inventory: Some(&found) }, at(1));
+            let contents: Vec<_> = new.disks.iter().map(|disk| disk.contents.clone()).collect();
+            let names: Vec<_> = new.volume_groups.iter().map(|group| group.name.as_str()).collect();
+            assert_eq!((contents.as_slice(), names.as_slice()), (expected, named));
+        };
+        let unreadable = Contents::unreadable;
+        check(vec![disk("S1", unreadable())], vec![], std::slice::from_ref(&table), &["labvg"]);
+        check(vec![disk("S1", unreadable())], vec![group("b")], std::slice::from_ref(&table), &["b"]);
+        // Another disk, or one that can be read, is as it is.
+        check(vec![disk("S2", unreadable())], vec![], &[unreadable()], &[]);
+        check(vec![disk("", unreadable())], vec![], &[unreadable()], &[]);
+        check(vec![disk("S1", Contents::default())], vec![], &[Contents::default()], &[]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ const MIRROR: &str = "http://deb.debian.org/debian";
 /// A kernel, what starts it from LVM by BIOS and UEFI, and a way in; everything else is for roles and operators.
 const PACKAGES: &str = "linux-image-amd64 initramfs-tools zstd systemd-sysv systemd-resolved systemd-timesyncd udev dbus \
     kmod lvm2 xfsprogs e2fsprogs dosfstools grub2-common grub-pc-bin grub-efi-amd64-bin efibootmgr openssh-server sudo \
-    iproute2 iputils-ping ca-certificates less nano procps";
+    fdisk iproute2 iputils-ping ca-certificates less nano procps";
 
 /// What is done inside before it is packed. Keys of one machine must never be on another; network and names are systemd's.
 const HOOKS: [&str; 3] = [

@@ -36,14 +36,6 @@ pub enum Unreadable {
     },
 }
 
-/// Stands for what may be there but cannot be read: never the same as an empty disk.
-pub fn unreadable() -> Contents {
-    Contents {
-        signature: Signature { kind: "unreadable".into(), ..Signature::default() },
-        ..Contents::default()
-    }
-}
-
 /// A device that is looked at.
 pub struct Probe<'a> {
     run: &'a dyn Run,

@@ -254,6 +254,13 @@ pub struct Contents {
     pub signature: Signature,
 }
 
+impl Contents {
+    /// What stands for contents that cannot be read, which may be anything: never the same as an empty disk.
+    pub fn unreadable() -> Self {
+        Self { signature: Signature { kind: "unreadable".into(), ..Signature::default() }, ..Self::default() }
+    }
+}
+
 /// Form of a partition table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
