@@ -166,9 +166,9 @@ impl image::Source for Image {
 }
 
 impl Site for SiteOf<'_> {
-    fn image(&self) -> io::Result<Box<dyn Read>> {
+    fn image(&self, from: u64) -> io::Result<Box<dyn Read>> {
         let address = format!("{}{}", self.bastion.site, self.image);
-        Ok(Box::new(Resuming::of(Image { bastion: self.bastion.clone(), address })?))
+        Ok(Box::new(Resuming::of(Image { bastion: self.bastion.clone(), address }, from)?))
     }
 
     fn tell(&self, progress: &Progress) {

@@ -35,11 +35,11 @@ use std::{
 
 /// What an installation needs from outside the machine.
 pub trait Site {
-    /// The bytes of the operating system's image, from its beginning.
+    /// The bytes of the operating system's image, from this one on.
     ///
     /// # Errors
     /// It cannot be had.
-    fn image(&self) -> io::Result<Box<dyn Read>>;
+    fn image(&self, from: u64) -> io::Result<Box<dyn Read>>;
 
     /// Tells how far the installation has come. Failing to tell does not stop it.
     fn tell(&self, progress: &Progress);

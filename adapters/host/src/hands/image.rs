@@ -1,14 +1,18 @@
-//! The operating system's image: a tar archive packed with zstd, verified while it is written.
+//! The operating system's image: a tar archive packed with zstd, verified while it is written; or an OCI image layout in a tar archive,
+//! of which first the whole and then each layer is verified.
+
+mod oci;
+mod tree;
 
 use super::{Hands, HandsError};
+use oci::{Layer, Packing};
 use sha2::{Digest as _, Sha256};
 use std::{
-    collections::BTreeSet,
-    fmt, fs,
+    fmt,
     io::{self, Read},
-    path::{Component, Path, PathBuf},
     str::FromStr,
 };
+use tree::Tree;
 
 /// A SHA-256 digest, written `sha256:` and 64 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,12 +69,36 @@ pub enum UnpackError {
     },
 }
 
+/// What a zstd frame begins with (RFC 8878, 3.1.1).
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
 /// Counts and hashes what passes through it.
 struct Measured<'a, R> {
     inner: R,
     hash: Sha256,
     bytes: u64,
     progress: &'a mut dyn FnMut(u64),
+}
+
+impl<'a, R: Read> Measured<'a, R> {
+    fn new(inner: R, progress: &'a mut dyn FnMut(u64)) -> Self {
+        Self { inner, hash: Sha256::new(), bytes: 0, progress }
+    }
+
+    /// Reads what is left, and compares the digest of all.
+    fn end(mut self, expected: &Digest) -> Result<u64, UnpackError> {
+        // What follows an archive's end belongs to what was approved as well; after a failure it tells whether the image or the
+        // disk was to blame.
+        let drained = io::copy(&mut self, &mut io::sink());
+        let is = Digest(self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
+        let bytes = self.bytes;
+        drained.map_err(|source| UnpackError::Broken { bytes, source })?;
+        if is != *expected {
+            let (is, expected) = (is.to_string(), expected.to_string());
+            return Err(UnpackError::Other { bytes, is, expected });
+        }
+        Ok(bytes)
+    }
 }
 
 impl<R: Read> Read for Measured<'_, R> {
@@ -83,83 +111,70 @@ impl<R: Read> Read for Measured<'_, R> {
     }
 }
 
+/// An image's bytes from an offset on.
+pub type From<'a> = &'a dyn Fn(u64) -> io::Result<Box<dyn Read>>;
+
 impl Hands<'_> {
-    /// Unpacks an image into the new system, and compares its digest when its last byte was read. What was written of an
-    /// image with another digest stays until the next attempt writes over it, but is reported as an error, and must not be
-    /// started.
+    /// Unpacks an image into the new system, and compares its digest. What was written of an image with another digest stays
+    /// until the next attempt writes over it, but is reported as an error, and must not be started.
     ///
-    /// `leave_out` are places whose contents in the image are left out. `progress` is told how many bytes of the packed
-    /// image have been read.
+    /// `image` yields it from its first byte; an OCI image layout is read a second time with `again`, as its layers may stand in any
+    /// order. `leave_out` are places whose contents in the image are left out. `progress` is told how many bytes of the packed image
+    /// have been read; of a layout, half of what was read in both passes.
     ///
     /// # Errors
-    /// The image is altered, cut short or not of this form, or the disk is full or fails.
+    /// The image is altered, cut short or of neither form, or the disk is full or fails.
     pub fn unpack(
         &self,
         image: impl Read,
+        again: From<'_>,
         expected: &Digest,
         leave_out: &[String],
         progress: &mut dyn FnMut(u64),
     ) -> Result<(), HandsError> {
-        let mut measured = Measured { inner: image, hash: Sha256::new(), bytes: 0, progress };
-        let unpacked = unpack(&mut measured, self.target(), leave_out);
-        // What follows the archive's end belongs to what was approved as well; after a failure it tells whether the image
-        // or the disk was to blame.
-        let drained = io::copy(&mut measured, &mut io::sink());
-        let is = Digest(measured.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
-        let bytes = measured.bytes;
-        if let Err(source) = drained {
-            return Err(UnpackError::Broken { bytes, source }.into());
+        let tree = Tree::new(self.target(), leave_out);
+        let mut image = image;
+        let mut head = Vec::new();
+        let begun = image.by_ref().take(ZSTD.len() as u64).read_to_end(&mut head);
+        begun.map_err(|source| UnpackError::Broken { bytes: 0, source })?;
+        let image = io::Cursor::new(head.clone()).chain(image);
+        if head == ZSTD {
+            let mut measured = Measured::new(image, progress);
+            let unpacked = zstd::Decoder::new(&mut measured).and_then(|archive| tree.whole(archive));
+            let bytes = measured.end(expected)?;
+            unpacked.map_err(|source| UnpackError::Broken { bytes, source })?;
+        } else {
+            let mut half = |bytes| progress(bytes / 2);
+            let mut measured = Measured::new(image, &mut half);
+            let layers = oci::layers(&mut measured, oci::architecture());
+            // Nothing of it is written before it is known to be what was approved.
+            let bytes = measured.end(expected)?;
+            let layers = layers.map_err(|source| UnpackError::Broken { bytes, source })?;
+            let mut before = bytes / 2;
+            for layer in &layers {
+                unpack_layer(&tree, layer, again, &mut |bytes| progress(before + bytes / 2))?;
+                before += layer.size / 2;
+            }
         }
-        if is != *expected {
-            let (is, expected) = (is.to_string(), expected.to_string());
-            return Err(UnpackError::Other { bytes, is, expected }.into());
-        }
-        unpacked.map_err(|source| UnpackError::Broken { bytes, source })?;
         rustix::fs::sync();
         Ok(())
     }
 }
 
-fn unpack(packed: impl Read, target: &Path, leave_out: &[String]) -> io::Result<()> {
-    let left_out: BTreeSet<PathBuf> = leave_out.iter().map(|place| relative(Path::new(place))).collect();
-    let mut archive = tar::Archive::new(zstd::Decoder::new(packed)?);
-    archive.set_preserve_permissions(true);
-    archive.set_preserve_ownerships(rustix::process::geteuid().is_root());
-    archive.set_unpack_xattrs(true);
-    archive.set_overwrite(true);
-    for entry in archive.entries()? {
-        let mut entry = entry?;
-        let path = relative(&entry.path()?);
-        let below = path.ancestors().skip(1).any(|above| left_out.contains(above));
-        if below || !is_kept(entry.header().entry_type(), &path) {
-            continue;
-        }
-        if entry.header().entry_type().is_hard_link() {
-            clear(&target.join(&path))?;
-        }
-        if !entry.unpack_in(target)? {
-            let why = format!("{} leads out of the image", path.display());
-            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
-        }
-    }
-    Ok(())
-}
-
-/// Devices are made by the running kernel, and pipes and sockets by programs.
-fn is_kept(kind: tar::EntryType, path: &Path) -> bool {
-    let special = kind.is_block_special() || kind.is_character_special() || kind.is_fifo();
-    !special && path != Path::new("")
-}
-
-/// A path of the image without leading slash or dot.
-fn relative(path: &Path) -> PathBuf {
-    path.components().filter(|part| !matches!(part, Component::RootDir | Component::CurDir)).collect()
-}
-
-/// An earlier attempt may have left a file where a link is to be.
-fn clear(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+fn unpack_layer(
+    tree: &Tree,
+    layer: &Layer,
+    again: From<'_>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(), UnpackError> {
+    let broken = |source| UnpackError::Broken { bytes: layer.offset, source };
+    let packed = again(layer.offset).map_err(broken)?.take(layer.size);
+    let mut measured = Measured::new(packed, progress);
+    let unpacked = match layer.packing {
+        Packing::None => tree.layer(&mut measured),
+        Packing::Gzip => tree.layer(flate2::read::MultiGzDecoder::new(&mut measured)),
+        Packing::Zstd => zstd::Decoder::new(&mut measured).and_then(|layer| tree.layer(layer)),
+    };
+    measured.end(&layer.digest)?;
+    unpacked.map_err(broken)
 }

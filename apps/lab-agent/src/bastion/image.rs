@@ -32,13 +32,13 @@ pub struct Resuming<S> {
 }
 
 impl<S: Source> Resuming<S> {
-    /// From its first byte. The first attempt is the only one: a source that was never there is not waited for.
+    /// From this byte on. The first attempt is the only one: a source that was never there is not waited for.
     ///
     /// # Errors
     /// The source cannot be had.
-    pub fn of(source: S) -> io::Result<Self> {
-        let reader = Some(source.from(0)?);
-        Ok(Self { source, reader, offset: 0, attempts: 0 })
+    pub fn of(source: S, offset: u64) -> io::Result<Self> {
+        let reader = Some(source.from(offset)?);
+        Ok(Self { source, reader, offset, attempts: 0 })
     }
 
     /// Whether to try again after this.
@@ -139,7 +139,7 @@ mod tests {
             let yields = Rc::new(RefCell::new(yields.to_vec()));
             let source = Shaky { content: content.clone(), yields, ..Shaky::default() };
             let mut found = Vec::new();
-            let read = Resuming::of(source.clone()).and_then(|mut reader| reader.read_to_end(&mut found));
+            let read = Resuming::of(source.clone(), 0).and_then(|mut reader| reader.read_to_end(&mut found));
             assert_eq!(read.is_ok(), well, "{read:?}");
             assert!(!well || found == content);
             source.waited.get()

@@ -106,8 +106,10 @@ impl Install<'_> {
         let text = self.given.plan.image.clone().unwrap_or_default();
         let digest: Digest = text.parse().map_err(|error: UnpackError| HandsError::from(error))?;
         let image =
-            self.site.image().map_err(|source| StepError::NoImage { operating_system: named(), source })?;
-        self.hands.unpack(image, &digest, leave_out, &mut |bytes| self.teller.bytes(&step.id, bytes))?;
+            self.site.image(0).map_err(|source| StepError::NoImage { operating_system: named(), source })?;
+        let again = |from| self.site.image(from);
+        let told = &mut |bytes| self.teller.bytes(&step.id, bytes);
+        self.hands.unpack(image, &again, &digest, leave_out, told)?;
         Ok(())
     }
 

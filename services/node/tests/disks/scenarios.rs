@@ -186,8 +186,10 @@ impl Bench {
 }
 
 impl Site for Bench {
-    fn image(&self) -> io::Result<Box<dyn Read>> {
-        Ok(Box::new(io::Cursor::new(self.image.clone())))
+    fn image(&self, from: u64) -> io::Result<Box<dyn Read>> {
+        let mut image = io::Cursor::new(self.image.clone());
+        image.set_position(from);
+        Ok(Box::new(image))
     }
 
     fn tell(&self, progress: &Progress) {
