@@ -10,8 +10,8 @@ use std::{
 /// Why an interface was not configured.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkError {
-    /// The interface is not there, or cannot be brought up.
-    #[error("bringing up {interface}")]
+    /// The interface is not there, or cannot be set up.
+    #[error("setting up {interface}")]
     Interface {
         /// The interface.
         interface: String,
@@ -32,6 +32,8 @@ pub enum NetworkError {
 
 /// The flag of an interface that is up (`IFF_UP`, netdevice(7)).
 const UP: u32 = 1;
+/// The flag of one that takes all multicast (`IFF_ALLMULTI`).
+const ALL_MULTICAST: u32 = 0x200;
 
 fn file(interface: &str, name: &str) -> PathBuf {
     ["/sys/class/net", interface, name].iter().collect()
@@ -42,12 +44,24 @@ fn file(interface: &str, name: &str) -> PathBuf {
 /// # Errors
 /// There is no such interface, or it refuses.
 pub fn bring_up(interface: &str) -> Result<(), NetworkError> {
+    set(interface, UP)
+}
+
+/// Has an interface take frames to every group, such as those by which switches tell who they are.
+///
+/// # Errors
+/// There is no such interface, or it refuses.
+pub fn hear_multicast(interface: &str) -> Result<(), NetworkError> {
+    set(interface, ALL_MULTICAST)
+}
+
+fn set(interface: &str, flag: u32) -> Result<(), NetworkError> {
     let path = file(interface, "flags");
     let flags = || {
         let text = fs::read_to_string(&path)?;
         let flags =
             u32::from_str_radix(text.trim().trim_start_matches("0x"), 16).map_err(io::Error::other)?;
-        fs::write(&path, format!("{:#x}", flags | UP))
+        fs::write(&path, format!("{:#x}", flags | flag))
     };
     flags().map_err(|source| NetworkError::Interface { interface: interface.into(), source })
 }

@@ -5,6 +5,7 @@ mod bastion;
 mod console;
 mod daemon;
 mod kernel_arguments;
+mod neighbours;
 mod network;
 mod observe;
 mod ramdisk;

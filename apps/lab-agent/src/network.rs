@@ -34,7 +34,7 @@ pub fn configure(arguments: &KernelArguments, say: &dyn Fn(&str)) -> anyhow::Res
         bail!("this machine has no NIC that the kernel knows");
     }
     for (name, _) in &all {
-        if let Err(error) = host::bring_up(name) {
+        if let Err(error) = host::bring_up(name).and_then(|()| host::hear_multicast(name)) {
             say(&format!("{error}"));
         }
     }

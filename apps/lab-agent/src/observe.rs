@@ -51,7 +51,8 @@ pub fn summary(found: &Discovery) -> String {
     }
     for nic in &found.nics {
         let link = if nic.link == Some(true) { "link" } else { "no link" };
-        text.push_str(&format!("  nic {} {}, {link}\n", nic.name, nic.mac));
+        let other = nic.lldp.as_ref().map(|other| format!(" to {} {}", other.system, other.port));
+        text.push_str(&format!("  nic {} {}, {link}{}\n", nic.name, nic.mac, other.unwrap_or_default()));
     }
     found.problems.iter().for_each(|problem| text.push_str(&format!("  ! {problem}\n")));
     text

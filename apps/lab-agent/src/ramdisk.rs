@@ -3,13 +3,14 @@
 use crate::bastion::Bastion;
 use crate::console::{self, say, show};
 use crate::kernel_arguments::{self, KernelArguments};
+use crate::neighbours::Neighbours;
 use crate::{network, observe};
 use lab_host::command::Processes;
 use lab_host::modules::Modules;
-use lab_host::start;
+use lab_host::{rescue, start};
 use lab_kinds::metal::server::hardware::FirmwareType;
 use lab_node::install::{Machine, carry_out};
-use lab_wire::site::{Discovery, Installation, Orders};
+use lab_wire::site::{Discovery, Installation, Orders, Rescue};
 use std::{
     fs, panic,
     path::Path,
@@ -34,6 +35,9 @@ const ALWAYS: [&str; 11] = [
 
 /// How long a machine that failed stands still, so that a person can read its console, before it starts again.
 const STAND_STILL: Duration = Duration::from_secs(120);
+
+/// How long a machine that is rescued waits until it asks whether its keys have changed.
+const ASKS_AGAIN: Duration = Duration::from_secs(60);
 
 /// Whatever failed does not get better at once.
 const AFTER_A_FAILURE: Duration = Duration::from_secs(30);
@@ -84,12 +88,13 @@ fn boot() -> anyhow::Result<()> {
     }
     settle();
     let arguments = kernel_arguments::parse(&fs::read_to_string("/proc/cmdline")?);
+    let neighbours = Neighbours::listen();
     network::configure(&arguments, &say)?;
     match (&arguments.site, &arguments.token) {
         (Some(site), Some(token)) => {
             let bastion = Bastion::new(site, token);
             console::tell(bastion.clone());
-            serve(&arguments, &bastion)
+            serve(&arguments, &bastion, &neighbours)
         }
         (None, _) => anyhow::bail!("the kernel argument lab.site names no bastion"),
         (_, None) => {
@@ -113,28 +118,29 @@ fn settle() {
 }
 
 /// Reports, and does what the bastion says, until it says to end.
-fn serve(arguments: &KernelArguments, bastion: &Bastion) -> anyhow::Result<()> {
-    let mut found = look(arguments);
+fn serve(arguments: &KernelArguments, bastion: &Bastion, neighbours: &Neighbours) -> anyhow::Result<()> {
+    let look = || look(arguments, neighbours);
+    let mut found = look();
     let mut report = true;
-    let mut waited = String::new();
+    let (mut waited, mut opened) = (String::new(), false);
     loop {
         let orders = if report { bastion.report(&found) } else { bastion.orders() };
         match orders {
             Ok(Orders::Wait { seconds, why }) => {
-                report = false;
                 if why != waited {
                     say(&format!("waiting: {why}"));
                     waited = why;
                 }
                 thread::sleep(Duration::from_secs(seconds.clamp(1, 600).into()));
+                report = neighbours.enter(&mut found.nics);
             }
             Ok(Orders::Discover) => {
-                found = look(arguments);
+                found = look();
                 report = true;
             }
             Ok(Orders::Install(installation)) => {
                 install(&installation, &found, bastion);
-                found = look(arguments);
+                found = look();
                 report = true;
             }
             Ok(Orders::Wipe(wiping)) => {
@@ -145,8 +151,13 @@ fn serve(arguments: &KernelArguments, bastion: &Bastion) -> anyhow::Result<()> {
                     say(&error.to_string());
                     thread::sleep(AFTER_A_FAILURE);
                 }
-                found = look(arguments);
+                found = look();
                 report = true;
+            }
+            Ok(Orders::Rescue(who)) => {
+                opened = let_in(&who, opened);
+                thread::sleep(ASKS_AGAIN);
+                report = neighbours.enter(&mut found.nics);
             }
             Ok(Orders::Reboot) => {
                 say("restarting, as told");
@@ -165,10 +176,38 @@ fn serve(arguments: &KernelArguments, bastion: &Bastion) -> anyhow::Result<()> {
     }
 }
 
-fn look(arguments: &KernelArguments) -> Discovery {
-    let found = observe::discovery(arguments.nic);
+fn look(arguments: &KernelArguments, neighbours: &Neighbours) -> Discovery {
+    let mut found = observe::discovery(arguments.nic);
+    neighbours.enter(&mut found.nics);
     say(&observe::summary(&found));
     found
+}
+
+/// Lets the operator in, with the keys as they are now. Returns whether the door is open.
+fn let_in(who: &Rescue, opened: bool) -> bool {
+    let admitted = rescue::admit(Path::new("/"), &who.user, &who.keys);
+    let done = admitted.and_then(|()| if opened { Ok(()) } else { rescue::open() });
+    match done {
+        Ok(()) if !opened => {
+            let keys = who.keys.len();
+            say(&format!(
+                "rescue: {keys} keys may log in over SSH as root or {}; a restart ends it",
+                who.user
+            ));
+            true
+        }
+        Ok(()) => true,
+        Err(error) => {
+            say(&sentence(&error));
+            opened
+        }
+    }
+}
+
+/// An error with its causes.
+fn sentence(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Carries out a plan. How it ended is told by its progress; the bastion then says what comes next.

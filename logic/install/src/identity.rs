@@ -30,7 +30,7 @@ pub struct Account {
 
 /// The account of a machine.
 pub fn account(server: &Server, system: &OperatingSystem) -> Account {
-    let name = server.spec.admin.user.clone().unwrap_or_else(|| "lab".into());
+    let name = server.spec.admin.name().to_owned();
     let group = match system.spec.family {
         Family::Debian | Family::Ubuntu => "sudo",
         Family::Fedora | Family::Other => "wheel",

@@ -9,7 +9,7 @@ use crate::recognise::Recognition;
 use lab_kinds::metal::operating_system::{Artefact, Method, OperatingSystem, Purpose};
 use lab_kinds::metal::server::status::{BootAnswer, Phase};
 use lab_kinds::metal::server::{Disk, Plan, Server, Transport};
-use lab_wire::site::{Installation, Orders, WipedDisk, Wiping};
+use lab_wire::site::{Installation, Orders, Rescue, WipedDisk, Wiping};
 
 /// How often an installation is tried in one boot. What failed that often needs a person.
 pub const TRIES: u32 = 3;
@@ -69,7 +69,7 @@ pub fn orders(given: &Situation) -> Orders {
         return wait(30, decision.why);
     };
     if given.answer == Some(BootAnswer::Debug) {
-        return wait(60, "this is the rescue system; a restart ends it");
+        return Orders::Rescue(rescue(server));
     }
     // What is asked for once is given at a boot, and a machine that waits here can as well boot.
     if decision.once {
@@ -91,6 +91,11 @@ pub fn orders(given: &Situation) -> Orders {
 
 fn wait(seconds: u32, why: impl Into<String>) -> Orders {
     Orders::Wait { seconds, why: why.into() }
+}
+
+fn rescue(server: &Server) -> Rescue {
+    let admin = &server.spec.admin;
+    Rescue { user: admin.name().into(), keys: admin.authorized_keys.clone() }
 }
 
 fn may_try_again(given: &Situation, server: &Server) -> bool {
@@ -214,6 +219,7 @@ mod tests {
         let said = match orders(&with_system) {
             Orders::Wait { why, .. } => format!("wait: {why}"),
             Orders::Discover => "discover".into(),
+            Orders::Rescue(rescue) => format!("rescue {} {}", rescue.user, rescue.keys.join(" ")),
             Orders::Install(installation) => format!("install {}", installation.image),
             Orders::Reboot => "reboot".into(),
             Orders::PowerOff => "power off".into(),
@@ -248,11 +254,15 @@ mod tests {
             (plan.hash, plan.refused) = (None, Some("too small".into()));
         });
         check(refused, as_it_is, "wait: no plan can be made: too small");
-        check(
-            Some(approved()),
-            |given, _| given.answer = Some(BootAnswer::Debug),
-            "wait: this is the rescue",
-        );
+        let debug = |given: &mut Situation<'_>, _: &mut OperatingSystem| {
+            given.answer = Some(BootAnswer::Debug);
+        };
+        check(Some(approved()), debug, "rescue lab ");
+        let with_keys = with(approved(), |s| {
+            s.spec.admin.user = Some("ops".into());
+            s.spec.admin.authorized_keys = vec!["ssh-ed25519 A".into()];
+        });
+        check(with_keys, debug, "rescue ops ssh-ed25519 A");
         for once in [BootOnce::Debug, BootOnce::Discovery, BootOnce::Local] {
             check(with(approved(), |s| s.spec.boot.once = Some(once)), as_it_is, "reboot");
         }

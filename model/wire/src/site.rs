@@ -67,6 +67,8 @@ pub enum Orders {
     Install(Box<Installation>),
     /// Wipe disks, then report and ask again.
     Wipe(Wiping),
+    /// Let the operator in, and ask again after a minute: a restart ends it.
+    Rescue(Rescue),
     /// Restart.
     Reboot,
     /// Switch off.
@@ -110,6 +112,16 @@ impl std::fmt::Debug for Joining {
             .field("caHash", &self.ca_hash)
             .finish_non_exhaustive()
     }
+}
+
+/// Who is let into a machine that boots to be rescued.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rescue {
+    /// The name by which they log in, besides root's.
+    pub user: String,
+    /// OpenSSH public keys, one per entry.
+    pub keys: Vec<String>,
 }
 
 /// The disks that are to be wiped.
@@ -168,6 +180,8 @@ mod tests {
         };
         check(Orders::Wait { seconds: 5, why: "w".into() }, json!({"do": "wait", "seconds": 5, "why": "w"}));
         check(Orders::Reboot, json!({"do": "reboot"}));
+        let rescue = Rescue { user: "ops".into(), keys: vec!["ssh-ed25519 A".into()] };
+        check(Orders::Rescue(rescue), json!({"do": "rescue", "user": "ops", "keys": ["ssh-ed25519 A"]}));
         check(Orders::PowerOff, json!({"do": "powerOff"}));
     }
 

@@ -9,12 +9,14 @@ use std::{
     process::Command,
 };
 
-/// What the agent calls, and nothing else.
-const TOOLS: [&str; 11] = [
+/// What the agent calls, and what an operator is let in with; nothing else.
+const TOOLS: [&str; 13] = [
     "blkdiscard",
     "blkid",
     "blockdev",
+    "busybox",
     "chroot",
+    "dropbear",
     "lvm",
     "mke2fs",
     "mkfs.vfat",
@@ -41,6 +43,10 @@ pub fn make(root: &Path, out: &Path, profile: &str) -> anyhow::Result<()> {
     ramdisk.program(system, &agent, "init")?;
     for tool in TOOLS {
         ramdisk.tool(system, tool)?;
+    }
+    // LVM goes by the name by which it is called; these an operator needs to get at volumes.
+    for name in ["lvs", "pvs", "vgs", "vgchange", "lvchange"] {
+        ramdisk.link(&format!("usr/bin/{name}"), "lvm");
     }
     let settings = Path::new("/etc/mke2fs.conf");
     ramdisk.copy(settings, "etc/mke2fs.conf")?;

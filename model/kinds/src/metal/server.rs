@@ -211,6 +211,13 @@ pub struct Admin {
     pub authorized_keys: Vec<String>,
 }
 
+impl Admin {
+    /// The name of the account.
+    pub fn name(&self) -> &str {
+        self.user.as_deref().unwrap_or("lab")
+    }
+}
+
 /// What is to be installed on a machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

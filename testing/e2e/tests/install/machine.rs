@@ -3,6 +3,7 @@
 use lab_e2e::tap::Tap;
 use std::{
     fs::{self, File},
+    io::Read,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -52,6 +53,36 @@ impl Machine {
         self.folder.join(format!("disk-{at}"))
     }
 
+    /// The serial number of a disk.
+    pub fn serial(&self, disk: usize) -> String {
+        format!("S{}{disk}", self.number)
+    }
+
+    /// Whether there are only zeros on a disk.
+    pub fn is_blank(&self, disk: usize) -> bool {
+        let mut file = File::open(self.disk(disk)).expect("it was made");
+        let (mut buffer, zeros) = (vec![0; 1 << 20], vec![0; 1 << 20]);
+        loop {
+            match file.read(&mut buffer).expect("it can be read") {
+                0 => return true,
+                read if buffer[..read] != zeros[..read] => return false,
+                _ => {}
+            }
+        }
+    }
+
+    /// Waits until it has switched itself off.
+    pub fn wait_until_off(&mut self, patience: Duration) {
+        let until = Instant::now() + patience;
+        while let Some(running) = &mut self.running {
+            if running.try_wait().expect("it is a child of this program").is_some() {
+                self.running = None;
+            }
+            assert!(Instant::now() < until, "it stays on: {}", self.console());
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
     /// Its Server, as it is named before a person names it.
     pub fn name(&self) -> String {
         format!("52-54-00-00-08-{:02x}", self.number)
@@ -74,10 +105,11 @@ impl Machine {
         let rom = if self.firmware == Firmware::Uefi { ",romfile=" } else { "" };
         qemu.args(["-device", &format!("virtio-net-pci,netdev=n,mac={mac},bootindex=0{rom}")]);
         for at in 0..self.disks {
-            let (file, serial) = (self.disk(at), format!("S{}{at}", self.number));
+            let (file, serial) = (self.disk(at), self.serial(at));
+            // What is overwritten with zeros takes no room.
             qemu.args([
                 "-drive",
-                &format!("file={},format=raw,if=none,id=d{at},cache=unsafe", file.display()),
+                &format!("file={},format=raw,if=none,id=d{at},cache=unsafe,discard=unmap", file.display()),
             ]);
             qemu.args([
                 "-device",
@@ -92,6 +124,15 @@ impl Machine {
             ]);
         }
         self.running = Some(qemu.stdin(Stdio::null()).spawn().expect("QEMU is there"));
+    }
+
+    /// Processor time that its emulation has used since it was switched on, in seconds; 0 while it is off.
+    pub fn cpu_seconds(&self) -> f64 {
+        let Some(running) = &self.running else { return 0.0 };
+        let stat = fs::read_to_string(format!("/proc/{}/stat", running.id())).unwrap_or_default();
+        // Behind the program's name in brackets, user and system time are the 12th and 13th field, in hundredths (proc(5)).
+        let fields = stat.rsplit_once(") ").map(|(_, rest)| rest.split(' ').skip(11).take(2));
+        fields.into_iter().flatten().filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / 100.0
     }
 
     /// Cuts its power.
@@ -143,9 +184,18 @@ impl Ssh {
 
     /// Waits until the machine lets the operator in.
     pub fn wait(&self, patience: Duration, machine: &Machine) {
+        self.wait_for("true", |_| true, patience, machine);
+    }
+
+    /// Waits until the machine lets the operator in, and a command says what it should.
+    pub fn wait_for(&self, command: &str, is: impl Fn(&str) -> bool, patience: Duration, machine: &Machine) {
         let until = Instant::now() + patience;
-        while let Err(error) = self.try_run("true") {
-            assert!(Instant::now() < until, "{error}\n{}", machine.console());
+        loop {
+            let said = self.try_run(command);
+            if said.as_ref().is_ok_and(|said| is(said)) {
+                return;
+            }
+            assert!(Instant::now() < until, "{command}: {said:?}\n{}", machine.console());
             std::thread::sleep(Duration::from_secs(2));
         }
     }
