@@ -14,7 +14,7 @@ use lab_rack::qemu::{Accelerator, Firmware};
 use lab_rack::switch::Switch;
 use std::fs;
 use std::os::unix;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixListener;
@@ -123,7 +123,7 @@ async fn draw(screen: Arc<Screen>) {
     }
 }
 
-fn informer(kubeconfig: &PathBuf) -> anyhow::Result<Informer<Server>> {
+fn informer(kubeconfig: &Path) -> anyhow::Result<Informer<Server>> {
     let connection = Kubeconfig::read(kubeconfig)?.connection(&Overrides::default())?;
     let client = Client::connect("lab-demo", &connection)?;
     Ok(Informer::start(client.resource(), InformerOptions::everything(1)))
