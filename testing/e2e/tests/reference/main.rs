@@ -2,6 +2,7 @@
 //! `cargo xtask reference` writes them.
 
 mod commands;
+mod configuration;
 mod kinds;
 mod metrics;
 
@@ -51,4 +52,9 @@ fn commands() -> anyhow::Result<()> {
 #[test]
 fn metrics() -> anyhow::Result<()> {
     page("metrics.md", &metrics::text()?)
+}
+
+#[test]
+fn configuration() -> anyhow::Result<()> {
+    page("configuration.md", &configuration::text())
 }
