@@ -26,7 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(1800);
 /// A lab with one network, Debian 13 and one machine.
 struct Lab {
     labctl: Labctl,
-    labd: Labd,
+    /// Always there but while it is restarted.
+    labd: Option<Labd>,
     machine: Machine,
     name: String,
     folder: tempfile::TempDir,
@@ -62,8 +63,7 @@ impl Lab {
         let files = folder.path().join("data/boot/files");
         fs::create_dir_all(&files).expect("there is room");
         unix::fs::symlink(systems, files.join("systems")).expect("there is room");
-        // Where machines reach it, so that their agents can join.
-        let labd = Labd::start_at(folder.path(), ([10, 98, 0, 1], 6443).into()).expect("it starts");
+        let labd = Self::labd(folder.path());
         let labctl = Labctl { kubeconfig: labd.kubeconfig() };
         let network = "apiVersion: metal.lab/v1alpha1\nkind: Network\nmetadata: {name: rack}\nspec:\n  cidr: 10.98.0.0/24\n  \
                        dhcp: {mode: full, ranges: [{start: 10.98.0.50, end: 10.98.0.60}]}\n";
@@ -74,7 +74,20 @@ impl Lab {
         labctl.until("the bastion serves", PATIENCE, &["get", "bastions", "-o", reason], serves);
         let machine = Machine::blank(folder.path(), firmware, &tap, number);
         let name = machine.name();
-        Self { labctl, labd, machine, name, folder, began: Instant::now(), _tap: tap }
+        Self { labctl, labd: Some(labd), machine, name, folder, began: Instant::now(), _tap: tap }
+    }
+
+    /// labd where machines reach it, so that their agents can join.
+    fn labd(folder: &Path) -> Labd {
+        Labd::start_at(folder, ([10, 98, 0, 1], 6443).into()).expect("it starts")
+    }
+
+    /// Kills labd, and the boot server in it; ten seconds later it is there again.
+    fn kill_labd(&mut self) {
+        self.labd.take().expect("it runs").kill().expect("it can be killed");
+        std::thread::sleep(Duration::from_secs(10));
+        self.labd = Some(Self::labd(self.folder.path()));
+        self.passed("labd was killed, and is there again");
     }
 
     fn start(&mut self) {
@@ -97,7 +110,7 @@ impl Lab {
                 Instant::now() < until,
                 "{what} never came: {found}\n{}\n{}",
                 self.machine.console(),
-                self.labd.log()
+                self.labd.as_ref().map(Labd::log).unwrap_or_default()
             );
             std::thread::sleep(Duration::from_millis(500));
         }
@@ -123,8 +136,8 @@ impl Lab {
         Ssh::to(self.folder.path(), address.trim())
     }
 
-    /// From a machine that is off to an installed one that lets the operator in.
-    fn install(&mut self) -> Ssh {
+    /// From a machine that is off to one that carries out its approved plan.
+    fn begin(&mut self) {
         self.start();
         self.until("its firmware asked", "{.status.boot.step}", |step| !step.is_empty());
         self.until("its kernel is fetched", "{.status.boot.step}", |step| {
@@ -150,6 +163,11 @@ impl Lab {
         self.phase("Planned");
         self.approve_and_follow();
         self.phase("Installing");
+    }
+
+    /// From a machine that is off to an installed one that lets the operator in.
+    fn install(&mut self) -> Ssh {
+        self.begin();
         self.until("the image is unpacked", "{.status.stages[*].name}", |names| names.contains("bootLoader"));
         self.phase("Installed");
         let (done, followed) = self.labctl.try_run(&["progress", &self.name], "");
@@ -160,6 +178,10 @@ impl Lab {
         self.joins();
         println!("{}", ssh.run("systemd-analyze; systemd-analyze blame | head -n 12"));
         ssh
+    }
+
+    fn stop(&mut self) {
+        self.labd.take().expect("it runs").stop().expect("it ends well");
     }
 
     fn passed(&self, what: &str) {
@@ -262,7 +284,29 @@ fn whole_way(firmware: Firmware, number: u8) {
     }
     a_plan_for_other_disks_is_refused(&mut lab);
     lab.forget();
-    lab.labd.stop().expect("it ends well");
+    lab.stop();
+}
+
+/// While the image is unpacked labd is killed and comes back, then the machine's power is cut: neither is the end of the installation.
+fn what_breaks_off_goes_on(firmware: Firmware, number: u8) {
+    let mut lab = Lab::new(firmware, number);
+    lab.begin();
+    let bytes = r#"{.status.stages[?(@.name=="unpackImage")].doneBytes}"#;
+    let beyond = |at: i64| move |found: &str| found.parse().is_ok_and(|bytes: i64| bytes > at);
+    let at = lab.until("the image is being unpacked", bytes, beyond(20 << 20));
+    lab.kill_labd();
+    let at = lab.until("unpacking goes on", bytes, beyond(at.parse().expect("it is a number")));
+    lab.machine.cut();
+    println!("the power is cut with {at} bytes unpacked");
+    lab.start();
+    lab.until("it was started again", "{.status.boot.step}", |step| step != "heard");
+    lab.phase("Installing");
+    lab.phase("Installed");
+    let ssh = lab.ssh();
+    ssh.wait(PATIENCE, &lab.machine);
+    assert_eq!(ssh.run("hostname").trim(), "db-1");
+    lab.joins();
+    lab.stop();
 }
 
 /// Between approval and boot a disk is put in.
@@ -298,4 +342,10 @@ fn by_bios() {
 #[ignore = "needs root and QEMU, and many minutes"]
 fn by_uefi() {
     whole_way(Firmware::Uefi, 2);
+}
+
+#[test]
+#[ignore = "needs root and QEMU, and many minutes"]
+fn with_interruptions() {
+    what_breaks_off_goes_on(Firmware::Uefi, 3);
 }
