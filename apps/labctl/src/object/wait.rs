@@ -3,13 +3,20 @@
 use super::selection::{self, Objects};
 use crate::{
     failure::{Exit, Failure, Outcome, Several},
+    kind::Target,
     output::{self, jsonpath::Template},
     session::Session,
     settings::parse_duration,
 };
 use lab_client::{Api, WatchEvent, WatchParams};
 use lab_object::Json;
-use std::{str::FromStr, time::Duration};
+use std::{
+    str::FromStr,
+    time::{Duration, Instant},
+};
+
+/// How often it is asked whether there is anything yet.
+const AGAIN: Duration = Duration::from_millis(300);
 
 /// Wait until objects are as wanted
 #[derive(Debug, clap::Args)]
@@ -92,7 +99,7 @@ pub async fn run(args: Args, session: &Session) -> Outcome {
         Failure::usage(format!("--timeout: {:?} is not a duration such as 5m", args.timeout))
     })?;
     let mut several = Several::default();
-    for (target, name) in args.objects.find(session).await? {
+    for (target, name) in present(&args, session, limit).await? {
         let api = target.api(session, &session.namespace);
         let own = match api.get(&name).await {
             Ok(found) => found.pointer("/metadata/name").and_then(Json::as_str).unwrap_or(&name).to_owned(),
@@ -121,6 +128,22 @@ pub async fn run(args: Args, session: &Session) -> Outcome {
         });
     }
     several.finish()
+}
+
+/// The objects that are meant; those that a selector means may not be there yet, and of none nothing holds.
+async fn present(args: &Args, session: &Session, limit: Duration) -> Outcome<Vec<(Target, String)>> {
+    let until = Instant::now() + limit;
+    loop {
+        let found = args.objects.find(session).await?;
+        if !found.is_empty() || matches!(args.what, Goal::Delete) {
+            return Ok(found);
+        }
+        if Instant::now() >= until {
+            let message = format!("none appeared within {}", spell(limit));
+            return Err(Failure::new(Exit::Timeout, message).with_hint("--timeout allows more time"));
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
 }
 
 fn spell(limit: Duration) -> String {

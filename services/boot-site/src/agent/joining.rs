@@ -38,7 +38,9 @@ impl Labd {
         let listens = match &self.place {
             Place::Here(listens) => listens,
             Place::Url(url) => {
-                let host = url.parse::<http::Uri>().ok()?.host()?.to_owned();
+                let uri = url.parse::<http::Uri>().ok()?;
+                // A word alone is taken for a host.
+                let host = uri.scheme().and_then(|_| uri.host())?;
                 let ip: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
                 let own = ip.map_or(host == "localhost", |ip| ip.is_loopback() || ip.is_unspecified());
                 return (!own).then(|| url.clone());
