@@ -75,7 +75,7 @@ const STEPS: &[Step] = &[
         why: "a UEFI machine from power-on to discovered",
         commands: &[
             &["xtask", "artefacts", "discovery", "--out", RACK, "--profile", "dev"],
-            &["test", "--package", "lab-e2e", "--test", "boot", "--", "--ignored", "--nocapture"],
+            &["test", "--workspace", "--test", "boot", "--", "--ignored", "--nocapture"],
         ],
         environment: &[("LAB_ARTEFACTS", RACK)],
         always: false,
