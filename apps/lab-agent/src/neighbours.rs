@@ -3,11 +3,8 @@
 use crate::console::say;
 use lab_host::lldp::Listener;
 use lab_kinds::metal::server::{Nic, hardware::LldpNeighbour};
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread,
-};
+use parking_lot::{Mutex, MutexGuard};
+use std::{collections::BTreeMap, sync::Arc, thread};
 
 /// What was heard so far, by interface.
 #[derive(Debug, Clone, Default)]
@@ -38,7 +35,7 @@ impl Neighbours {
     }
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<String, LldpNeighbour>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Enters what was heard, and returns whether any of it is new.

@@ -7,15 +7,16 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use lab_client::Identity;
 use lab_host::program::{Beside, become_program};
+use lab_pki::Measured;
 use lab_wire::agent::{Refused, Upgrade};
-use sha2::{Digest, Sha256};
+use parking_lot::Mutex;
 use std::{
     ffi::OsString,
     fs,
-    io::{self, Read},
+    io::{self, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 use tokio::{io::AsyncWriteExt, sync::OwnedMutexGuard, time::Instant};
@@ -67,7 +68,7 @@ impl Upgrades {
 
     /// The one that was gone back from, while it is not to be tried again.
     pub(crate) fn refused(&self) -> Option<Refused> {
-        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = self.refused.lock();
         refused.as_ref().filter(|(at, _)| at.elapsed() < REFUSED).map(|(_, refused)| refused.clone())
     }
 
@@ -99,7 +100,7 @@ impl Upgrades {
         };
         tracing::warn!(version = upgrade.version, why, "the agent stays what it was");
         let refused = Refused { executable: upgrade.executable, why };
-        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), refused));
+        *self.refused.lock() = Some((Instant::now(), refused));
     }
 
     async fn try_out(&self, new: &Path) -> Result<(), String> {
@@ -170,19 +171,18 @@ async fn take(shared: &Shared, upgrade: &Upgrade, mut body: Incoming) -> Result<
     let new = New(path.into());
     let failed = |error: io::Error| format!("cannot write {}: {error}", new.0.display());
     let mut file = tokio::fs::File::create(&new.0).await.map_err(failed)?;
-    let (mut digest, mut size) = (Sha256::new(), 0);
+    let mut measured = Measured::default();
     while let Some(frame) =
         tokio::time::timeout(SILENCE, body.frame()).await.map_err(|_| "it stopped coming")?
     {
         let Ok(data) = frame.map_err(|error| error.to_string())?.into_data() else { continue };
-        size += data.len() as u64;
-        if size > upgrade.size {
+        measured.write_all(&data).map_err(failed)?;
+        if measured.size() > upgrade.size {
             break;
         }
-        digest.update(&data);
         file.write_all(&data).await.map_err(failed)?;
     }
-    if size != upgrade.size || written(digest) != upgrade.executable {
+    if measured.size() != upgrade.size || measured.hash() != upgrade.executable {
         return Err("what was sent is not what was signed".into());
     }
     file.set_permissions(fs::Permissions::from_mode(0o755)).await.map_err(failed)?;
@@ -199,18 +199,9 @@ fn is_signed(identity: &Identity, upgrade: &Upgrade) -> bool {
 }
 
 fn hash(path: &Path) -> io::Result<String> {
-    let (mut digest, mut file, mut piece) = (Sha256::new(), fs::File::open(path)?, vec![0; 64 * 1024]);
-    loop {
-        match file.read(&mut piece)? {
-            0 => return Ok(written(digest)),
-            length => digest.update(&piece[..length]),
-        }
-    }
-}
-
-fn written(digest: Sha256) -> String {
-    let digits: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{digits}")
+    let mut measured = Measured::default();
+    io::copy(&mut fs::File::open(path)?, &mut measured)?;
+    Ok(measured.hash())
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {

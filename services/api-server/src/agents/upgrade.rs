@@ -8,13 +8,12 @@ use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use lab_machine::upgrade::{Decision, Standing, decide};
 use lab_object::Json;
+use lab_pki::Measured;
 use lab_wire::agent::{System, Upgrade};
 use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
-    fs,
-    io::{self, Read},
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
@@ -56,19 +55,10 @@ impl Releases {
         }
         let (read, version, issuer) = (path.to_owned(), version.to_owned(), issuer.clone());
         let upgrade = tokio::task::spawn_blocking(move || {
-            let mut digest = Sha256::new();
-            let (mut file, mut piece, mut size) = (fs::File::open(&read)?, vec![0; PIECE], 0);
-            loop {
-                let length = file.read(&mut piece)?;
-                if length == 0 {
-                    break;
-                }
-                digest.update(&piece[..length]);
-                size += length as u64;
-            }
-            let digits: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+            let mut measured = Measured::default();
+            let size = io::copy(&mut fs::File::open(&read)?, &mut measured)?;
             let mut upgrade =
-                Upgrade { version, executable: format!("sha256:{digits}"), size, signature: String::new() };
+                Upgrade { version, executable: measured.hash(), size, signature: String::new() };
             let signed = issuer.authority.sign_statement(&upgrade.statement());
             upgrade.signature = signed.map_err(io::Error::other)?;
             Ok::<_, io::Error>(upgrade)
