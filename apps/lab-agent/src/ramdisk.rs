@@ -5,6 +5,7 @@ use crate::console::{self, say, show};
 use crate::kernel_arguments::{self, KernelArguments};
 use crate::neighbours::Neighbours;
 use crate::{network, observe};
+use lab_client::chain;
 use lab_host::command::Processes;
 use lab_host::modules::Modules;
 use lab_host::{rescue, start};
@@ -198,16 +199,10 @@ fn let_in(who: &Rescue, opened: bool) -> bool {
         }
         Ok(()) => true,
         Err(error) => {
-            say(&sentence(&error));
+            say(&chain(&error));
             opened
         }
     }
-}
-
-/// An error with its causes.
-fn sentence(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Carries out a plan. How it ended is told by its progress; the bastion then says what comes next.
