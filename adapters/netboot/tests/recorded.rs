@@ -77,16 +77,8 @@ fn request(packet: &Packet, port: u16) -> Request {
 }
 
 fn network(mode: DhcpMode) -> NetworkSpec {
-    NetworkSpec {
-        cidr: "10.9.0.0/24".parse::<IpNet>().expect("it is a network"),
-        site: None,
-        vlan: None,
-        gateway: None,
-        dns: Vec::new(),
-        domain: None,
-        mtu: None,
-        dhcp: Dhcp { mode, ..Dhcp::beside_another() },
-    }
+    let cidr = "10.9.0.0/24".parse::<IpNet>().expect("it is a network");
+    NetworkSpec { dhcp: Dhcp { mode, ..Dhcp::beside_another() }, ..NetworkSpec::new(cidr) }
 }
 
 /// What each trace's firmware is recognised as.

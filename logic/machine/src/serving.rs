@@ -108,14 +108,9 @@ mod tests {
 
     fn network(name: &str, cidr: &str, site: Option<&str>, mode: DhcpMode) -> Network {
         let spec = NetworkSpec {
-            cidr: cidr.parse().expect("it is a network"),
             site: site.map(Into::into),
-            vlan: None,
-            gateway: None,
-            dns: Vec::new(),
-            domain: None,
-            mtu: None,
             dhcp: Dhcp { mode, ..Dhcp::beside_another() },
+            ..NetworkSpec::new(cidr.parse().expect("it is a network"))
         };
         Network::new(name, spec)
     }

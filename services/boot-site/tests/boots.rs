@@ -183,18 +183,12 @@ async fn stages_and_lines_by_http() {
 
 fn network_spec() -> NetworkSpec {
     NetworkSpec {
-        cidr: "10.9.0.0/24".parse().expect("it is a network"),
-        site: None,
-        vlan: None,
-        gateway: None,
-        dns: Vec::new(),
-        domain: None,
-        mtu: None,
         dhcp: Dhcp {
             mode: DhcpMode::Full,
             ranges: vec![DhcpRange { start: [10, 9, 0, 50].into(), end: [10, 9, 0, 60].into() }],
             ..Dhcp::beside_another()
         },
+        ..NetworkSpec::new("10.9.0.0/24".parse().expect("it is a network"))
     }
 }
 

@@ -1,8 +1,7 @@
 //! Boot media and a distribution's real installer in QEMU, with a site on a tap interface. Needs root, QEMU, OVMF, GRUB's tools and Debian's
 //! installer, and is run by name: `cargo test -p lab-boot-site --test media -- --ignored --test-threads 1 --nocapture`.
 
-use jiff::Timestamp;
-use lab_boot_site::{Settings, Site, Surroundings};
+use lab_boot_site::{Settings, Site, System};
 use lab_e2e::tap::Tap;
 use lab_install::observed::Observed;
 use lab_kinds::Define;
@@ -27,16 +26,6 @@ use tokio::task::JoinSet;
 const MAC: MacAddress = MacAddress([0x52, 0x54, 0, 0, 6, 1]);
 const UUID: &str = "11223344-5566-7788-99aa-bbccddee0601";
 const TAP: &str = "labtap6";
-
-struct Real;
-impl Surroundings for Real {
-    fn now(&self) -> Timestamp {
-        Timestamp::now()
-    }
-    fn token(&self) -> String {
-        "for-tests-only".into()
-    }
-}
 
 struct Machine(Child);
 impl Machine {
@@ -73,18 +62,13 @@ const UEFI: &[&str] = &[
 
 fn network() -> Network {
     let spec = NetworkSpec {
-        cidr: "10.96.0.0/24".parse().expect("it is a network"),
-        site: None,
-        vlan: None,
         gateway: Some([10, 96, 0, 1].into()),
-        dns: Vec::new(),
-        domain: None,
-        mtu: None,
         dhcp: Dhcp {
             mode: DhcpMode::Full,
             ranges: vec![DhcpRange { start: [10, 96, 0, 50].into(), end: [10, 96, 0, 60].into() }],
             ..Dhcp::beside_another()
         },
+        ..NetworkSpec::new("10.96.0.0/24".parse().expect("it is a network"))
     };
     Network::new("rack", spec)
 }
@@ -102,7 +86,7 @@ impl Running {
         let tap = Tap::new(TAP, "10.96.0.1/24");
         let site = Arc::new(Site::new(
             Settings { http_port: 80, folder: folder.into(), labd: None },
-            Arc::new(Real),
+            Arc::new(System),
         ));
         site.serve_on([(TAP.into(), ([10, 96, 0, 1].into(), 24))].into());
         site.with(|known| known.put_network(network()));

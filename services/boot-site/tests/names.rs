@@ -28,18 +28,12 @@ impl Surroundings for Still {
 
 fn network(mode: DhcpMode) -> NetworkSpec {
     NetworkSpec {
-        cidr: "127.0.0.0/8".parse().expect("it is a network"),
-        site: None,
-        vlan: None,
-        gateway: None,
-        dns: Vec::new(),
-        domain: None,
-        mtu: None,
         dhcp: Dhcp {
             mode,
             ranges: vec![DhcpRange { start: [127, 0, 0, 50].into(), end: [127, 0, 0, 60].into() }],
             ..Dhcp::beside_another()
         },
+        ..NetworkSpec::new("127.0.0.0/8".parse().expect("it is a network"))
     }
 }
 

@@ -1,8 +1,7 @@
 //! Addresses that somebody has already, though no server gave them: looked for on real interfaces before they are offered. The tests make
 //! network namespaces, without root where the system lets users have them.
 
-use jiff::Timestamp;
-use lab_boot_site::{Settings, Site, Surroundings};
+use lab_boot_site::{Settings, Site, System};
 use lab_firmware::Kind;
 use lab_kinds::metal::Network;
 use lab_kinds::metal::network::{Dhcp, DhcpMode, DhcpRange, NetworkSpec};
@@ -21,27 +20,11 @@ use tokio::task::JoinSet;
 
 const SITE: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
 
-struct Real;
-impl Surroundings for Real {
-    fn now(&self) -> Timestamp {
-        Timestamp::now()
-    }
-    fn token(&self) -> String {
-        "for-tests-only".into()
-    }
-}
-
 fn network(name: &str, cidr: &str, first: [u8; 4], last: [u8; 4]) -> Network {
     let range = DhcpRange { start: first.into(), end: last.into() };
     let spec = NetworkSpec {
-        cidr: cidr.parse().expect("it is a network"),
-        site: None,
-        vlan: None,
-        gateway: None,
-        dns: Vec::new(),
-        domain: None,
-        mtu: None,
         dhcp: Dhcp { mode: DhcpMode::Full, ranges: vec![range], ..Dhcp::beside_another() },
+        ..NetworkSpec::new(cidr.parse().expect("it is a network"))
     };
     Network::new(name, spec)
 }
@@ -49,7 +32,7 @@ fn network(name: &str, cidr: &str, first: [u8; 4], last: [u8; 4]) -> Network {
 /// A boot server at our end of the cable.
 async fn serve(folder: &Path, networks: Vec<Network>, tasks: &mut JoinSet<std::io::Result<()>>) -> Arc<Site> {
     let settings = Settings { http_port: 80, folder: folder.into(), labd: None };
-    let site = Arc::new(Site::new(settings, Arc::new(Real)));
+    let site = Arc::new(Site::new(settings, Arc::new(System)));
     site.serve_on([(Neighbour::HERE.into(), (SITE, 16))].into());
     site.with(|known| networks.into_iter().for_each(|network| known.put_network(network)));
     for port in [67, 4011] {

@@ -4,7 +4,7 @@
 //! `cargo xtask artefacts discovery` makes what LAB_ARTEFACTS names. The frames of a run that fails stay in `frames.pcap`.
 
 use jiff::Timestamp;
-use lab_boot_site::{Settings, Site, Surroundings};
+use lab_boot_site::{Settings, Site, System};
 use lab_kinds::metal::network::{Dhcp, DhcpMode, DhcpRange, NetworkSpec};
 use lab_kinds::metal::{Network, Server};
 use lab_machine::timeline::Event;
@@ -25,30 +25,14 @@ use tokio::task::JoinSet;
 
 const TAP: &str = "rack0";
 
-struct Real;
-impl Surroundings for Real {
-    fn now(&self) -> Timestamp {
-        Timestamp::now()
-    }
-    fn token(&self) -> String {
-        format!("t{}", Timestamp::now().as_nanosecond())
-    }
-}
-
 fn network(mode: DhcpMode) -> Network {
     let spec = NetworkSpec {
-        cidr: "10.9.0.0/24".parse().expect("it is a network"),
-        site: None,
-        vlan: None,
-        gateway: None,
-        dns: Vec::new(),
-        domain: None,
-        mtu: None,
         dhcp: Dhcp {
             mode,
             ranges: vec![DhcpRange { start: [10, 9, 0, 50].into(), end: [10, 9, 0, 60].into() }],
             ..Dhcp::beside_another()
         },
+        ..NetworkSpec::new("10.9.0.0/24".parse().expect("it is a network"))
     };
     Network::new("rack", spec)
 }
@@ -139,7 +123,7 @@ async fn arrive(firmware: &[Firmware], mode: DhcpMode, patience: Duration) -> bo
     }
     let site = Arc::new(Site::new(
         Settings { http_port: 80, folder: folder.path().into(), labd: None },
-        Arc::new(Real),
+        Arc::new(System),
     ));
     site.serve_on([(TAP.into(), ([10, 9, 0, 1].into(), 24))].into());
     site.with(|known| known.put_network(network(mode)));

@@ -2,7 +2,7 @@
 //! boot meanwhile, and nothing grows without bound.
 
 use jiff::Timestamp;
-use lab_boot_site::{Settings, Site, Surroundings};
+use lab_boot_site::{Settings, Site, System};
 use lab_firmware::Kind;
 use lab_kinds::metal::Network;
 use lab_kinds::metal::network::{Dhcp, DhcpMode, DhcpRange, NetworkSpec};
@@ -30,27 +30,11 @@ const MADE_UP: u32 = 21_000;
 /// How many lines are sent.
 const LINES: usize = 20_000;
 
-struct Real;
-impl Surroundings for Real {
-    fn now(&self) -> Timestamp {
-        Timestamp::now()
-    }
-    fn token(&self) -> String {
-        format!("t{}", Timestamp::now().as_nanosecond())
-    }
-}
-
 fn network() -> Network {
     let range = DhcpRange { start: [127, 9, 1, 0].into(), end: [127, 9, 250, 255].into() };
     let spec = NetworkSpec {
-        cidr: "127.9.0.0/16".parse().expect("it is a network"),
-        site: None,
-        vlan: None,
-        gateway: None,
-        dns: Vec::new(),
-        domain: None,
-        mtu: None,
         dhcp: Dhcp { mode: DhcpMode::Full, ranges: vec![range], ..Dhcp::beside_another() },
+        ..NetworkSpec::new("127.9.0.0/16".parse().expect("it is a network"))
     };
     Network::new("rack", spec)
 }
@@ -68,7 +52,7 @@ async fn serve(folder: &Path, tasks: &mut JoinSet<std::io::Result<()>>) -> (Arc<
     let http_socket = TcpListener::bind((SITE, 0)).await.expect("a port is free");
     let http = http_socket.local_addr().expect("it has one");
     let settings = Settings { http_port: http.port(), folder: folder.into(), labd: None };
-    let site = Arc::new(Site::new(settings, Arc::new(Real)));
+    let site = Arc::new(Site::new(settings, Arc::new(System)));
     site.serve_on([("lo".into(), (SITE, 16))].into());
     site.with(|known| known.put_network(network()));
     let socket = Socket::open("lo", 0).expect("a port is free");

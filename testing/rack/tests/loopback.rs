@@ -1,8 +1,7 @@
 //! Simulated machines against the real servers on the loopback interface, over a bad wire.
 
 use ipnet::IpNet;
-use jiff::Timestamp;
-use lab_boot_site::{Settings, Site, Surroundings};
+use lab_boot_site::{Settings, Site, System};
 use lab_firmware::Kind;
 use lab_kinds::metal::network::{Dhcp, DhcpMode, DhcpRange, NetworkSpec};
 use lab_kinds::metal::{Network, Server};
@@ -20,30 +19,11 @@ use tokio::task::JoinSet;
 
 const SITE: Ipv4Addr = Ipv4Addr::new(127, 9, 0, 1);
 
-struct Real;
-impl Surroundings for Real {
-    fn now(&self) -> Timestamp {
-        Timestamp::now()
-    }
-    fn token(&self) -> String {
-        "for-tests-only".into()
-    }
-}
-
 fn network() -> Network {
     let cidr: IpNet = "127.9.0.0/16".parse().expect("it is a network");
     let range = DhcpRange { start: [127, 9, 1, 0].into(), end: [127, 9, 200, 255].into() };
     let dhcp = Dhcp { mode: DhcpMode::Full, ranges: vec![range], ..Dhcp::beside_another() };
-    let spec = NetworkSpec {
-        cidr,
-        site: None,
-        vlan: None,
-        gateway: None,
-        dns: Vec::new(),
-        domain: None,
-        mtu: None,
-        dhcp,
-    };
+    let spec = NetworkSpec { dhcp, ..NetworkSpec::new(cidr) };
     Network::new("rack", spec)
 }
 
@@ -51,7 +31,8 @@ fn network() -> Network {
 async fn site(folder: &Path, tasks: &mut JoinSet<std::io::Result<()>>) -> (Arc<Site>, Way) {
     let listener = TcpListener::bind((SITE, 0)).await.expect("a port is free");
     let http_port = listener.local_addr().expect("it has one").port();
-    let site = Arc::new(Site::new(Settings { http_port, folder: folder.into(), labd: None }, Arc::new(Real)));
+    let site =
+        Arc::new(Site::new(Settings { http_port, folder: folder.into(), labd: None }, Arc::new(System)));
     site.serve_on([("lo".into(), (SITE, 16))].into());
     site.with(|known| known.put_network(network()));
     let socket = Socket::open("lo", 0).expect("a port is free");

@@ -149,19 +149,9 @@ pub fn network_of<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lab_kinds::metal::network::Dhcp;
 
     fn network(name: &str, cidr: &str) -> Network {
-        let spec = NetworkSpec {
-            cidr: cidr.parse().expect("it is a network"),
-            site: None,
-            vlan: None,
-            gateway: None,
-            dns: Vec::new(),
-            domain: None,
-            mtu: None,
-            dhcp: Dhcp::beside_another(),
-        };
+        let spec = NetworkSpec::new(cidr.parse().expect("it is a network"));
         Network::new(name, spec)
     }
 

@@ -355,13 +355,7 @@ mod tests {
     fn pool() -> Pool {
         let reservation = |mac, address| DhcpReservation { mac, address, hostname: None };
         let spec = NetworkSpec {
-            cidr: "10.9.0.0/24".parse().expect("it is a network"),
-            site: None,
-            vlan: None,
             gateway: Some(ip(10).into()),
-            dns: Vec::new(),
-            domain: None,
-            mtu: None,
             dhcp: Dhcp {
                 mode: DhcpMode::Full,
                 ranges: vec![
@@ -371,6 +365,7 @@ mod tests {
                 reservations: vec![reservation(mac(200), ip(12)), reservation(mac(201), ip(50))],
                 lease_seconds: 3600,
             },
+            ..NetworkSpec::new("10.9.0.0/24".parse().expect("it is a network"))
         };
         let mut server = Server::default();
         server.spec.macs = vec![mac(202), mac(203)];

@@ -226,16 +226,8 @@ mod tests {
     const SCRIPT: &str = "http://10.9.0.2/boot/52-54-00-00-00-01/-/script.ipxe";
 
     fn network(mode: DhcpMode) -> NetworkSpec {
-        NetworkSpec {
-            cidr: "10.9.0.0/24".parse().expect("it is a network"),
-            site: None,
-            vlan: None,
-            gateway: None,
-            dns: Vec::new(),
-            domain: None,
-            mtu: None,
-            dhcp: Dhcp { mode, ..Dhcp::beside_another() },
-        }
+        let cidr = "10.9.0.0/24".parse().expect("it is a network");
+        NetworkSpec { dhcp: Dhcp { mode, ..Dhcp::beside_another() }, ..NetworkSpec::new(cidr) }
     }
 
     fn request(message: Message, vendor: &str, architecture: u16) -> Request {

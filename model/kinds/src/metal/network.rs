@@ -66,6 +66,22 @@ pub struct NetworkSpec {
     pub dhcp: Dhcp,
 }
 
+impl NetworkSpec {
+    /// A network of which no more is said: without site, VLAN, router or names, beside somebody else's DHCP server.
+    pub fn new(cidr: IpNet) -> Self {
+        Self {
+            cidr,
+            site: None,
+            vlan: None,
+            gateway: None,
+            dns: Vec::new(),
+            domain: None,
+            mtu: None,
+            dhcp: Dhcp::beside_another(),
+        }
+    }
+}
+
 /// How machines get their addresses and learn of their boot server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

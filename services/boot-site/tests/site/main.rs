@@ -54,18 +54,12 @@ fn start(client: &Client, folder: &Path) -> Running {
 
 fn network() -> Network {
     let spec = NetworkSpec {
-        cidr: "10.9.0.0/24".parse().expect("it is a network"),
-        site: None,
-        vlan: None,
-        gateway: None,
-        dns: Vec::new(),
-        domain: None,
-        mtu: None,
         dhcp: Dhcp {
             mode: DhcpMode::Full,
             ranges: vec![DhcpRange { start: [10, 9, 0, 50].into(), end: [10, 9, 0, 99].into() }],
             ..Dhcp::beside_another()
         },
+        ..NetworkSpec::new("10.9.0.0/24".parse().expect("it is a network"))
     };
     Network::new("rack", spec)
 }
