@@ -159,17 +159,8 @@ impl Story {
         system["spec"]["artefacts"][0]["url"] = format!("file://{}/root.tar.zst", folder.display()).into();
         self.labctl.quiet(&["apply", "-f", "-"], &system.to_string()).await?;
         self.labctl.shown(&["get", "operatingsystems,networks"]).await?;
-        let reason = ["get", "bastions", "-o", "jsonpath={.items[0].status.conditions[0].reason}"];
-        let until = Instant::now() + Duration::from_secs(60);
-        while self.labctl.quiet(&reason, "").await?.trim() != "InterfacesOpen" {
-            if Instant::now() > until {
-                bail!(
-                    "the boot server did not open its interface; {}",
-                    self.labctl.quiet(&["describe", "bastions"], "").await?
-                );
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
+        let serving = ["wait", "bastions", "--all", "--for", "condition=Serving", "--timeout", "60s"];
+        self.labctl.quiet(&serving, "").await?;
         Ok(())
     }
 

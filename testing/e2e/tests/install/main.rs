@@ -69,9 +69,7 @@ impl Lab {
                        dhcp: {mode: full, ranges: [{start: 10.98.0.50, end: 10.98.0.60}]}\n";
         labctl.run_with(&["apply", "-f", "-"], network);
         labctl.run_with(&["apply", "-f", "-"], &operating_system());
-        let reason = "jsonpath={.items[0].status.conditions[0].reason}";
-        let serves = |reason: &str| reason.trim() == "InterfacesOpen";
-        labctl.until("the bastion serves", PATIENCE, &["get", "bastions", "-o", reason], serves);
+        labctl.run(&["wait", "bastions", "--all", "--for", "condition=Serving", "--timeout", "30m"]);
         let machine = Machine::blank(folder.path(), firmware, &tap, number);
         let name = machine.name();
         Self { labctl, labd: Some(labd), machine, name, folder, began: Instant::now(), _tap: tap }
