@@ -3,8 +3,8 @@
 //! `discovery` is the kernel and ramdisk that read a machine's hardware and install it; `debian-13` is a root file system with
 //! the OperatingSystem object that describes it.
 
-mod debian;
-mod discovery;
+pub mod debian;
+pub mod discovery;
 
 use anyhow::{Context, bail};
 use std::{
@@ -45,16 +45,6 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
         What::Discovery => discovery::make(root, &out, &options.profile),
         What::Debian13 => debian::make(&out),
     }
-}
-
-/// Makes the discovery system.
-pub fn discovery(root: &Path, out: &Path, profile: &str) -> anyhow::Result<()> {
-    discovery::make(root, out, profile)
-}
-
-/// Makes Debian 13.
-pub fn debian_13(out: &Path) -> anyhow::Result<()> {
-    debian::make(out)
 }
 
 /// Runs a program whose words are seen as they come.

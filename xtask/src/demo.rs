@@ -51,14 +51,14 @@ fn prepare(root: &Path, made: &Path) -> anyhow::Result<()> {
     thread::scope(|scope| {
         let fetching = (!image.exists()).then(|| {
             println!("making an image of Debian 13 from its packages, once (a few minutes)");
-            scope.spawn(|| artefacts::debian_13(made))
+            scope.spawn(|| artefacts::debian::make(made))
         });
         println!("building labd and labctl");
         let arguments =
             ["build", "--package", "labd", "--package", "labctl", "--package", "lab-demo", "--bins"];
         crate::cargo(root, &arguments, &[])?;
         println!("building the discovery system");
-        artefacts::discovery(root, made, "ramdisk")?;
+        artefacts::discovery::make(root, made, "ramdisk")?;
         match fetching.map(thread::ScopedJoinHandle::join) {
             None => Ok(()),
             Some(Ok(result)) => result,
