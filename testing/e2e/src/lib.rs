@@ -3,10 +3,12 @@
 //! A scenario is a session as a person would have it in a shell: commands and what they print, in a text file. It
 //! runs against a labd of its own.
 
+pub mod bastion;
 pub mod kubectl;
 pub mod labctl;
 pub mod labd;
 pub mod session;
+pub mod ssh;
 pub mod tap;
 
 use anyhow::{Context, bail};

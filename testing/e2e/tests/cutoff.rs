@@ -1,57 +1,18 @@
 //! A site that loses labd: the real bastion, joined to the real labd, goes on with simulated machines while labd is dead, also after it was
 //! killed itself, and catches up when labd is back. In a network namespace, without root where the system lets users have one.
 
-use lab_e2e::{labctl::Labctl, labd::Labd, program};
+use lab_e2e::{bastion::Bastion, labctl::Labctl, labd::Labd};
 use lab_firmware::{Kind, Machine};
 use lab_rack::place::{Neighbour, inside};
 use lab_rack::simulated::{machines, power_on};
 use lab_rack::wire::{Way, Wire};
-use std::fs::{self, File};
-use std::net::TcpStream;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
-const SITE: &str = "10.9.0.1";
+const SITE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 0, 1));
 const PATIENCE: Duration = Duration::from_secs(60);
 const NETWORK: &str = "{apiVersion: metal.lab/v1alpha1, kind: Network, metadata: {name: rack}, spec: {cidr: 10.9.0.0/16, site: home, \
                        dhcp: {mode: full, ranges: [{start: 10.9.128.0, end: 10.9.129.255}]}}}";
-const TOKEN: &str = "{apiVersion: iam.lab/v1alpha1, kind: JoinToken, metadata: {name: home-1}, spec: {joiner: bastion, site: home}}";
-
-/// A bastion, killed when dropped.
-struct Bastion(Child);
-
-impl Bastion {
-    /// Starts it and waits until machines are served.
-    fn start(folder: &Path, flags: &[String]) -> Self {
-        let log = File::options().create(true).append(true).open(folder.join("bastion.log"));
-        let child = Command::new(program("bastion").expect("it is built"))
-            .args(["--name", "home-1", "--status-listen", "127.0.0.1:0", "--data-dir"])
-            .arg(folder.join("bastion"))
-            .arg("--files")
-            .arg(folder.join("files"))
-            .args(flags)
-            .stdin(Stdio::null())
-            .stderr(log.expect("there is room"))
-            .spawn()
-            .expect("it starts");
-        let bastion = Self(child);
-        let until = Instant::now() + PATIENCE;
-        while TcpStream::connect((SITE, 80)).is_err() {
-            let log = || fs::read_to_string(folder.join("bastion.log")).unwrap_or_default();
-            assert!(Instant::now() < until, "nothing is served:\n{}", log());
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        bastion
-    }
-}
-
-impl Drop for Bastion {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// Switches machines on; all have to reach their kernel.
 fn boot(neighbour: &Neighbour, machines: &[Machine]) {
@@ -80,14 +41,8 @@ fn a_site_goes_on_without_labd_and_catches_up() {
     let labd = Labd::start_with(&folder.join("labd"), &["--no-bastion"]).expect("labd starts");
     let labctl = Labctl { kubeconfig: labd.kubeconfig() };
     labctl.run_with(&["create", "-f", "-"], NETWORK);
-    let token = labctl.run_with(&["create", "-f", "-", "-o", "jsonpath={.status.token}"], TOKEN);
-    // That it is shown once is said behind it.
-    let token = token.split("warning:").next().unwrap_or_default().trim();
-    fs::write(folder.join("token"), token).expect("there is room");
     let address = labd.address();
-    let (server, hash) = (format!("https://{address}"), labd.fingerprint().expect("labd prints it"));
-    let file = folder.join("token").display().to_string();
-    let flags = ["--server", &server, "--ca-hash", &hash, "--join-token-file", &file].map(String::from);
+    let flags = Bastion::invited(folder, &labd, &labctl, "home").expect("it may join");
     let all = machines(10, &[Kind::Bios, Kind::UefiPxe, Kind::UefiHttp]);
     let names: Vec<String> = all.iter().map(|machine| machine.mac().dashed()).collect();
     let entered = |expected: &[String]| {
@@ -96,7 +51,7 @@ fn a_site_goes_on_without_labd_and_catches_up() {
         });
     };
 
-    let bastion = Bastion::start(folder, &flags);
+    let bastion = Bastion::start(folder, &flags, SITE).expect("it serves");
     boot(&neighbour, &all[..3]);
     entered(&names[..3]);
     labd.kill().expect("it is killed");
@@ -105,7 +60,7 @@ fn a_site_goes_on_without_labd_and_catches_up() {
     std::thread::sleep(Duration::from_secs(3));
     drop(bastion);
     // Killed without a farewell, it starts with labd out of reach.
-    let bastion = Bastion::start(folder, &flags);
+    let bastion = Bastion::start(folder, &flags, SITE).expect("it serves");
     boot(&neighbour, &all[5..]);
 
     let _labd = Labd::start_at(&folder.join("labd"), address).expect("labd starts again");

@@ -4,6 +4,7 @@ use crate::switch::Switch;
 use anyhow::Context;
 use lab_object::mac::MacAddress;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -43,7 +44,7 @@ impl Accelerator {
     }
 
     /// Whether firmware comes as far as looking for something to start.
-    fn kvm_boots() -> std::io::Result<bool> {
+    fn kvm_boots() -> io::Result<bool> {
         let said = tempfile::NamedTempFile::new()?;
         let mut command = Command::new("qemu-system-x86_64");
         command.args(["-machine", "pc,accel=kvm", "-m", "32", "-nodefaults", "-display", "none"]);
@@ -94,6 +95,13 @@ pub struct Hardware {
     pub disks: Vec<PathBuf>,
 }
 
+impl Hardware {
+    /// The serial number of a disk, counted from 0.
+    pub fn serial(&self, disk: usize) -> String {
+        format!("{}-{disk}", &self.uuid[self.uuid.len().saturating_sub(4)..])
+    }
+}
+
 impl Machine {
     /// Switches a machine on. What it writes to its serial port goes to a file in a folder, and so do its firmware's settings.
     pub fn power_on(hardware: &Hardware, switch: &Switch, folder: &Path) -> anyhow::Result<Self> {
@@ -120,7 +128,7 @@ impl Machine {
                 "-drive",
                 &format!("file={disk},format=raw,if=none,id=d{at},cache=unsafe,discard=unmap"),
             ]);
-            let serial = format!("{}-{at}", &hardware.uuid[hardware.uuid.len().saturating_sub(4)..]);
+            let serial = hardware.serial(at);
             command.args([
                 "-device",
                 &format!("virtio-blk-pci,drive=d{at},serial={serial},bootindex={}", at + 1),
@@ -129,6 +137,19 @@ impl Machine {
         command.args(hardware.firmware.arguments(&settings(hardware, folder)?));
         command.stdin(Stdio::null());
         Ok(Self { process: command.spawn().context("starting qemu-system-x86_64")?, console })
+    }
+
+    /// Whether it has switched itself off.
+    pub fn is_off(&mut self) -> io::Result<bool> {
+        Ok(self.process.try_wait()?.is_some())
+    }
+
+    /// Processor time that it has used since it was switched on, in seconds; 0 when it is off.
+    pub fn processor_seconds(&self) -> f64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap_or_default();
+        // Behind the program's name in brackets, user and system time are the 12th and 13th field, in hundredths (proc(5)).
+        let fields = stat.rsplit_once(") ").map(|(_, rest)| rest.split(' ').skip(11).take(2));
+        fields.into_iter().flatten().filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / 100.0
     }
 
     /// What it wrote to its serial port.
