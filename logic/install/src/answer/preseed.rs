@@ -67,7 +67,10 @@ fn answers(given: &Given) -> Result<Vec<Answer>, Unanswerable> {
     let (mirror_host, mirror_folder) = mirror(given)?;
     let all = packages::of(given).join(" ");
     let fetched = |name: &str| {
-        format!("mkdir -p /tmp/lab && preseed_fetch {name} /tmp/lab-{name} && sh /tmp/lab-{name}")
+        format!(
+            "mkdir -p /tmp/lab && preseed_fetch {} /tmp/lab-{name} && sh /tmp/lab-{name}",
+            url(given, name)
+        )
     };
     let mut list = List::default();
     list.add("debian-installer/locale", "string", "en_US.UTF-8");
@@ -178,9 +181,15 @@ fn partitioning(given: &Given, list: &mut List) -> Result<(), Unanswerable> {
     Ok(())
 }
 
+/// Where one of the scripts is. The installer resolves a bare name only within a preseed's own includes, and not in its commands.
+fn url(given: &Given, name: &str) -> String {
+    format!("{}/answers/{}/{name}", given.site.base, given.site.token)
+}
+
 /// As soon as the answers are there: the other scripts are fetched, and stages are put into the installer's own hooks.
 fn early(given: &Given) -> Vec<Statement> {
-    let fetch = |name: &str| Statement::Try(words!["preseed_fetch", name, format!("/tmp/lab-{name}")]);
+    let fetch =
+        |name: &str| Statement::Try(words!["preseed_fetch", url(given, name), format!("/tmp/lab-{name}")]);
     let mut statements = prelude(given);
     statements.push(Statement::Stage(
         stages::FIRST,

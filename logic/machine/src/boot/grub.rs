@@ -96,7 +96,7 @@ mod tests {
                    lab.token=t0ken\ninitrd /systems/discovery/amd64/initrd";
         check(Method::Image, Family::Debian, own);
         let preseed = "linux /artefacts/k/k auto=true priority=critical interface=auto \
-                       url=http://10.9.0.2/answers/t0ken/preseed.cfg log_host=10.9.0.2 log_port=514 BOOTIF=01-52-54-00-00-00-01\n\
+                       url=http://10.9.0.2/answers/t0ken/preseed.cfg log_host=10.9.0.2 log_port=514 netcfg/get_nameservers= BOOTIF=01-52-54-00-00-00-01\n\
                        initrd /artefacts/i/i";
         check(Method::Preseed, Family::Debian, preseed);
         let autoinstall = "linux /artefacts/k/k url=http://10.9.0.2/artefacts/s/s autoinstall \

@@ -119,16 +119,18 @@ fn addressing(given: &Circumstances) -> Vec<String> {
     arguments
 }
 
-/// The same in the words of Debian-Installer; nothing where DHCP tells.
+/// The same in the words of Debian-Installer. It asks a person for what neither DHCP nor these tell, so that what there is none of is
+/// said to be empty.
 fn netcfg(given: &Circumstances) -> Vec<String> {
-    let Some((fixed, names)) = given.fixed else { return Vec::new() };
-    let mut arguments = vec![
+    let Some((fixed, names)) = given.fixed else { return vec!["netcfg/get_nameservers=".into()] };
+    let gateway = fixed.gateway.map(|gateway| gateway.to_string()).unwrap_or_default();
+    let name = names.first().map(|name| name.to_string()).unwrap_or_default();
+    vec![
         "netcfg/disable_autoconfig=true".to_owned(),
         format!("netcfg/get_ipaddress={}", fixed.address),
         format!("netcfg/get_netmask={}", fixed.mask()),
         "netcfg/confirm_static=true".into(),
-    ];
-    arguments.extend(fixed.gateway.map(|gateway| format!("netcfg/get_gateway={gateway}")));
-    arguments.extend(names.first().map(|name| format!("netcfg/get_nameservers={name}")));
-    arguments
+        format!("netcfg/get_gateway={gateway}"),
+        format!("netcfg/get_nameservers={name}"),
+    ]
 }
