@@ -15,6 +15,11 @@ impl Beside {
         Command::new(program).args(arguments).kill_on_drop(true).spawn().map(Self)
     }
 
+    /// Its process number, until it has ended.
+    pub fn id(&self) -> Option<u32> {
+        self.0.id()
+    }
+
     /// How it ended, once it has.
     ///
     /// # Errors

@@ -25,8 +25,8 @@ use tokio::{io::AsyncWriteExt, sync::OwnedMutexGuard, time::Instant};
 const MOST: u64 = 512 << 20;
 /// Longest silence while it is sent.
 const SILENCE: Duration = Duration::from_secs(60);
-/// How long one that is tried may take until it reports in, and for how long it has to stay.
-const TRIAL: (Duration, Duration) = (Duration::from_secs(90), Duration::from_secs(5));
+/// How long one that is tried has to stay in reach.
+const STAY: Duration = Duration::from_secs(5);
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(250);
 /// For how long one that was gone back from is not tried again.
@@ -41,8 +41,10 @@ pub struct Program {
     pub arguments: Vec<OsString>,
     /// The arguments by which another one is tried: it reports in as this machine, and says how it stands in a place of its own.
     pub trial: Vec<OsString>,
-    /// Whether the one that is tried is in reach.
-    pub in_reach: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Whether the one that is tried, of which the process number is said, is in reach.
+    pub in_reach: Arc<dyn Fn(u32) -> bool + Send + Sync>,
+    /// How long one that is tried may take until it reports in.
+    pub patience: Duration,
 }
 
 /// What is known of executables.
@@ -106,7 +108,7 @@ impl Upgrades {
     async fn try_out(&self, new: &Path) -> Result<(), String> {
         let started = Beside::start(new, &self.program.trial);
         let mut tried = started.map_err(|error| format!("it cannot be started: {error}"))?;
-        let (end, mut since) = (Instant::now() + TRIAL.0, None);
+        let (end, mut since) = (Instant::now() + self.program.patience, None);
         let outcome = loop {
             tokio::select! {
                 ended = tried.ended() => {
@@ -114,12 +116,13 @@ impl Upgrades {
                 }
                 () = tokio::time::sleep(LOOK) => {}
             }
-            since = if (self.program.in_reach)() { since.or(Some(Instant::now())) } else { None };
-            if since.is_some_and(|at| at.elapsed() >= TRIAL.1) {
+            let in_reach = tried.id().is_some_and(|id| (self.program.in_reach)(id));
+            since = if in_reach { since.or(Some(Instant::now())) } else { None };
+            if since.is_some_and(|at| at.elapsed() >= STAY) {
                 break Ok(());
             }
-            if Instant::now() > end {
-                break Err(format!("it did not report in within {} s", TRIAL.0.as_secs()));
+            if since.is_none() && Instant::now() > end {
+                break Err(format!("it did not report in within {} s", self.program.patience.as_secs()));
             }
         };
         tried.end().await;

@@ -46,7 +46,10 @@ pub fn joiner(name: Option<String>) -> Joiner {
 /// Runs the command.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let Args { server, ca_hash, token_file, name, proxy, place } = args;
-    let config = Config { server: server.clone(), ca_hash: ca_hash.clone(), proxy };
+    // What else was configured stays; a file that cannot be read is written anew.
+    let before = Config::read(&place.config).ok().flatten();
+    let upgrade_patience = before.and_then(|before| before.upgrade_patience);
+    let config = Config { server: server.clone(), ca_hash: ca_hash.clone(), proxy, upgrade_patience };
     let proxy = config.proxy()?;
     let invitation = Invitation { server, ca_hash, token: read_token(&token_file)?, proxy };
     let joined = Identity::join(&place.identity(), &invitation, &joiner(name), Timestamp::now()).await?;

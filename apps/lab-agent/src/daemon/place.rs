@@ -1,12 +1,14 @@
 //! Where the agent keeps what it needs, and what its configuration says.
 
 use anyhow::{Context, bail};
+use jiff::SignedDuration;
 use lab_host::sshd::Sshd;
 use serde::{Deserialize, Serialize};
 use std::{
     ffi::OsString,
     fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// Where things are; the usual places unless somebody says otherwise.
@@ -70,6 +72,29 @@ pub struct Config {
     /// The proxy through which it is reached; else what HTTPS_PROXY names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
+    /// How long another executable of the agent may take until it reports in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade_patience: Option<Patience>,
+}
+
+/// How long is waited for something, such as `90s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "SignedDuration", into = "SignedDuration")]
+pub struct Patience(pub Duration);
+
+impl TryFrom<SignedDuration> for Patience {
+    type Error = &'static str;
+
+    fn try_from(length: SignedDuration) -> Result<Self, Self::Error> {
+        let length = Duration::try_from(length).ok().filter(|length| !length.is_zero());
+        length.map(Self).ok_or("must be a time above zero, such as `90s`")
+    }
+}
+
+impl From<Patience> for SignedDuration {
+    fn from(Patience(length): Patience) -> Self {
+        Self::try_from(length).unwrap_or(Self::MAX)
+    }
 }
 
 impl Config {
@@ -136,9 +161,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lab/agent.toml");
         assert_eq!(Config::read(&path).unwrap(), None);
-        let config = Config { server: "https://labd:6443".into(), ca_hash: "sha256:0".into(), proxy: None };
+        let upgrade_patience = Some(Patience(Duration::from_secs(240)));
+        let (server, ca_hash) = ("https://labd:6443".into(), "sha256:0".into());
+        let config = Config { server, ca_hash, proxy: None, upgrade_patience };
         config.write(&path).unwrap();
+        assert_eq!(Config::read(&path).unwrap().as_ref(), Some(&config));
+        let text = "server = \"https://labd:6443\"\nca-hash = \"sha256:0\"\nupgrade-patience = ";
+        fs::write(&path, format!("{text}\"4m\"\n")).unwrap();
         assert_eq!(Config::read(&path).unwrap(), Some(config));
+        for bad in ["\"0s\"", "\"-4m\"", "\"soon\"", "90"] {
+            fs::write(&path, format!("{text}{bad}\n")).unwrap();
+            let error = Config::read(&path).unwrap_err().to_string();
+            assert!(error.contains("agent.toml:3: "), "{bad}: {error}");
+        }
         fs::write(&path, "server = \"https://labd:6443\"\nca-hash = 7\n").unwrap();
         let error = Config::read(&path).unwrap_err().to_string();
         assert!(error.contains("agent.toml:2: ") && error.contains("expected a string"), "{error}");

@@ -22,6 +22,9 @@ use tokio::{
 /// Waits until a refused machine asks again: whoever made the token may still be on their way to labd.
 const REFUSED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(5 * 60));
 
+/// How long another executable of the agent may take until it reports in, where the configuration does not say.
+const UPGRADE: Duration = Duration::from_secs(90);
+
 /// Join where that was not done yet, and keep this machine in reach
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -53,7 +56,7 @@ pub async fn run(Args { place }: Args) -> anyhow::Result<()> {
             version: env!("CARGO_PKG_VERSION").into(),
             inventory: Arc::new(|| observe::discovery(None)),
             sshd: place.sshd(),
-            program: program(&place)?,
+            program: program(&place, config.upgrade_patience.map_or(UPGRADE, |patience| patience.0))?,
             seed,
             standing,
         };
@@ -68,14 +71,17 @@ pub async fn run(Args { place }: Args) -> anyhow::Result<()> {
 }
 
 /// This program, and how another one is tried: with the same places, but for where it says how it stands.
-fn program(place: &Place) -> anyhow::Result<Program> {
+fn program(place: &Place, patience: Duration) -> anyhow::Result<Program> {
     let path = std::env::current_exe().context("this program cannot be found")?;
     let trial = Place { run_dir: place.run_dir.join("trial"), ..place.clone() };
     let state = trial.state();
     let arguments = std::env::args_os().skip(1).collect();
     let trial = ["run".into()].into_iter().chain(trial.arguments()).collect();
-    let in_reach = Arc::new(move || State::read(&state).is_some_and(|state| state.connected));
-    Ok(Program { path, arguments, trial, in_reach })
+    // What one that was ended left behind says nothing of this one.
+    let in_reach = Arc::new(move |id| {
+        State::read(&state).is_some_and(|state| state.connected && u32::try_from(state.pid) == Ok(id))
+    });
+    Ok(Program { path, arguments, trial, in_reach, patience })
 }
 
 /// This machine's identity: the one it has, or one by the token that lies beside the configuration. What labd refuses is asked again

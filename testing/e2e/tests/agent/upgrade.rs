@@ -3,7 +3,7 @@
 use crate::lab::{Lab, until};
 use lab_e2e::program;
 use serde_json::Value as Json;
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, io::Write, os::unix::fs::PermissionsExt, path::Path};
 
 /// The condition that says whether the agent runs what it is to run.
 fn upgraded(lab: &Lab) -> Json {
@@ -34,9 +34,16 @@ fn an_agent_becomes_another_one_and_goes_back_from_one_that_does_not_report_in()
     let second = [&first[..], b"another one"].concat();
     executable(&release("2.0.0"), &second);
     executable(&release("3.0.0"), b"#!/bin/sh\nexit 3\n");
+    let trace = lab.folder.path().join("tried");
+    executable(
+        &release("4.0.0"),
+        format!("#!/bin/sh\necho $$ >{}\nexec sleep 600\n", trace.display()).as_bytes(),
+    );
 
     lab.create("metal.lab", "Server", "m1", serde_json::json!({"agent": {"version": "9.9.9"}}));
     let place = lab.leave_files("m1", lab.labd.address());
+    let mut config = fs::OpenOptions::new().append(true).open(place.join("lab/agent.toml")).unwrap();
+    config.write_all(b"upgrade-patience = \"15s\"\n").unwrap();
     let own = place.join("lab-agent");
     executable(&own, &first);
     let mut agent = lab.start_program(&own, &place);
@@ -62,6 +69,29 @@ fn an_agent_becomes_another_one_and_goes_back_from_one_that_does_not_report_in()
     assert!(fs::read(&own).unwrap() == second, "it stays what it was");
     assert!(!place.join("lab-agent.new").exists(), "nothing is left over");
     assert_eq!(lab.says(&["exec", "m1", "--", "echo", "here"]), "here\n");
+
+    // One that starts, and goes on, and never reports in.
+    want(&lab, "4.0.0");
+    until("it is tried", || upgraded(&lab)["reason"] == "Tried" && trace.exists());
+    assert_eq!(
+        lab.says(&["exec", "m1", "--", "echo", "here"]),
+        "here\n",
+        "the present one goes on meanwhile"
+    );
+    until("it went back", || {
+        let said = upgraded(&lab);
+        said["reason"] == "RolledBack" && said["message"].as_str().is_some_and(|why| why.contains("4.0.0"))
+    });
+    let said = upgraded(&lab);
+    let why = said["message"].as_str().unwrap();
+    assert!(said["status"] == "False" && why.contains("did not report in within 15 s"), "{said}");
+    let tried = fs::read_to_string(&trace).unwrap();
+    assert!(!Path::new("/proc").join(tried.trim()).exists(), "it was ended");
+    lab.in_reach(&agent, "m1");
+    assert!(
+        fs::read(&own).unwrap() == second && !place.join("lab-agent.new").exists(),
+        "nothing has changed"
+    );
 
     // It is still what it was after a start; nobody wants another one any more.
     agent.child.kill().unwrap();
