@@ -8,7 +8,7 @@ use std::{fs, process::Command};
 #[derive(clap::Args)]
 #[group(skip)]
 pub struct Options {
-    /// Name of the benchmark: access, api, cli, netboot.
+    /// Name of the benchmark: access, api, cli, install, netboot.
     name: String,
     /// Handed on to the benchmark; `-- --help` lists them.
     #[arg(last = true)]

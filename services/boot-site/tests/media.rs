@@ -19,6 +19,7 @@ use lab_wire::log::Kind;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinSet;
@@ -77,6 +78,8 @@ fn network() -> Network {
 struct Running {
     site: Arc<Site>,
     began: Instant,
+    /// How much of the timeline is printed.
+    shown: AtomicUsize,
     _tasks: JoinSet<std::io::Result<()>>,
     _tap: Tap,
 }
@@ -103,19 +106,18 @@ impl Running {
         tasks.spawn(http::serve(listener, site.clone(), http::Settings::default()));
         let socket = UdpSocket::bind(at(514)).await.expect("the port is free");
         tasks.spawn(syslog::serve_udp(socket, site.clone()));
-        Self { site, began: Instant::now(), _tasks: tasks, _tap: tap }
+        Self { site, began: Instant::now(), shown: AtomicUsize::new(0), _tasks: tasks, _tap: tap }
     }
 
     /// Waits until something happened to the machine, and prints what does.
     async fn until(&self, what: &str, is: impl Fn(&Event) -> bool) {
-        let mut shown = 0;
         while self.began.elapsed() < Duration::from_secs(1800) {
             tokio::time::sleep(Duration::from_millis(500)).await;
             let reached = self.site.with(|known| {
                 let machine = known.machine(MAC)?;
-                for entry in machine.timeline.entries().skip(shown) {
+                for entry in machine.timeline.entries().skip(self.shown.load(Relaxed)) {
                     println!("{:6.1} s {}", self.began.elapsed().as_secs_f32(), entry.event);
-                    shown += 1;
+                    self.shown.fetch_add(1, Relaxed);
                 }
                 machine.timeline.entries().any(|entry| is(&entry.event)).then_some(())
             });

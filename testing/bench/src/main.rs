@@ -7,6 +7,7 @@ mod access;
 mod api;
 mod cli;
 mod figures;
+mod install;
 mod netboot;
 mod process;
 
@@ -26,6 +27,8 @@ enum Name {
     Api(api::Options),
     /// Whole runs of labctl, beside kubectl.
     Cli(cli::Options),
+    /// A machine from power-on to SSH, and writing its image beside dd and mkfs.
+    Install(install::Options),
     /// DHCP, TFTP, HTTP, boot answers and a storm of machines, beside dnsmasq, tftpd-hpa and nginx.
     Netboot(netboot::Options),
 }
@@ -36,6 +39,7 @@ fn main() -> anyhow::Result<()> {
         Name::Access(options) => runtime.block_on(access::run(&options)),
         Name::Api(options) => runtime.block_on(api::run(&options)),
         Name::Cli(options) => runtime.block_on(cli::run(&options)),
+        Name::Install(options) => runtime.block_on(install::run(&options)),
         Name::Netboot(options) => runtime.block_on(netboot::run(&options)),
     }
 }
