@@ -1,6 +1,6 @@
 //! `cargo xtask artefacts`: what a site serves to machines, made from the distribution's packages.
 //!
-//! `discovery` is the kernel and ramdisk that read a machine's hardware and install it; `debian-13` is a root file system with
+//! `discovery` is the kernel and ramdisk that read a machine's hardware and install it, and the agent for what others install; `debian-13` is a root file system with
 //! the OperatingSystem object that describes it.
 
 pub mod debian;
@@ -30,7 +30,8 @@ pub struct Options {
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum What {
-    /// The discovery system: `systems/discovery/<architecture>/{vmlinuz,initrd}`.
+    /// The discovery system, `systems/discovery/<architecture>/{vmlinuz,initrd}`, and the agent that distributions' installers leave,
+    /// `systems/agent/<architecture>/lab-agent`.
     Discovery,
     /// Debian 13: images/debian-13/root.tar.zst and its OperatingSystem object.
     #[value(name = "debian-13")]

@@ -1,6 +1,7 @@
 //! The agent of an installed system: its place, its service, and what it joins with.
 
 use crate::identity::File;
+use lab_kinds::metal::server::hardware::Architecture;
 
 /// Where its executable stands.
 pub const PROGRAM: &str = "/usr/local/bin/lab-agent";
@@ -12,6 +13,15 @@ pub const UNIT: &str = "/etc/systemd/system/lab-agent.service";
 pub const CONFIGURATION: &str = "/etc/lab/agent.toml";
 /// What it joins with; it is good for one use, and the agent removes it then.
 const TOKEN: &str = "/etc/lab/join-token";
+
+/// Where a boot server has the executable for a processor, in the folder that it serves. It is statically linked, as it has to run on every
+/// distribution.
+pub const fn served_at(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::Amd64 => "systems/agent/amd64/lab-agent",
+        Architecture::Arm64 => "systems/agent/arm64/lab-agent",
+    }
+}
 
 /// The files that an agent needs besides its executable: its service, how it reaches labd, and the token it joins with.
 ///

@@ -6,7 +6,7 @@
 //!
 //! All three installers do the same, as our own does from an image: find the disk of the approved plan and refuse every other, look
 //! whether it is as it was when the plan was made, divide it as the plan says, leave what is preserved out of the installer's sight and
-//! mount it only in the installed system, and report each stage with the token of this boot.
+//! mount it only in the installed system, leave an agent in it, and report each stage with the token of this boot.
 
 pub mod autoinstall;
 pub mod kickstart;
@@ -16,10 +16,13 @@ pub mod shell;
 pub mod stages;
 pub mod yaml;
 
+mod agent;
 mod disk;
 mod packages;
 mod sound;
 mod system;
+
+pub use agent::Agent;
 
 use lab_kinds::metal::operating_system::{Method, OperatingSystem};
 use lab_kinds::metal::server::{MachineRole, Plan, Server};
@@ -36,6 +39,8 @@ pub struct Given<'a> {
     pub plan: &'a Plan,
     /// Who is told.
     pub site: Site<'a>,
+    /// The agent that the installed system is to have; or why there is none to be had and what can be done, as it stands behind a colon.
+    pub agent: Result<Agent<'a>, &'a str>,
     /// Whether this plan's installation was begun before: the disk need not be as it was when the plan was made.
     pub begun: bool,
 }

@@ -1,9 +1,11 @@
 //! Our own system on a machine: it says what the machine consists of, is told what to do, and says how far it has come
 //! ([`lab_wire::site`]).
 
+mod executable;
 mod joining;
 mod said;
 
+pub(crate) use executable::Executables;
 pub(crate) use joining::Token;
 pub use joining::{Labd, Place};
 pub(crate) use said::{Said, Work};
@@ -132,7 +134,9 @@ impl Site {
         };
         let mut orders = orders::orders(&asker.situation(image));
         if let Orders::Install(installation) = &mut orders {
-            self.invite(mac, installation);
+            let plan = installation.plan.hash.clone().unwrap_or_default();
+            // Why there is none is in labd's settings or the bastion's; the machine is installed all the same.
+            installation.agent = self.invite(mac, plan).ok();
         }
         let work = match &orders {
             Orders::Install(installation) => Some(Work::Install(ordered(&installation.plan))),

@@ -1,12 +1,14 @@
 //! Answer files of distributions' installers: made when they are asked for, and only for the boot that they are for.
 //!
 //! `GET /answers/<token>/<file>` is answered while the token is that of the machine's newest boot, that boot was told to install (or to
-//! rescue), and the plan is approved as it stands. What these installers report as stages is told as progress of the plan.
+//! rescue), and the plan is approved as it stands. Nobody else sees the token that the installed system's agent joins with. What these installers
+//! report as stages is told as progress of the plan.
 
 use crate::Site;
 use crate::agent::{Work, ordered};
 use jiff::Timestamp;
-use lab_install::answer::{self, AnswerFile, Given, rescue, stages};
+use lab_install::agent::served_at;
+use lab_install::answer::{self, Agent, AnswerFile, Given, rescue, stages};
 use lab_install::approval;
 use lab_kinds::metal::Server;
 use lab_kinds::metal::operating_system::{Method, OperatingSystem};
@@ -49,7 +51,7 @@ struct Asker {
 
 impl Site {
     /// The text of an answer file; nothing where the token, the machine's state or the file's name do not lead to one.
-    pub(crate) fn answer_file(&self, asked: &Asked) -> Option<String> {
+    pub(crate) async fn answer_file(&self, asked: &Asked) -> Option<String> {
         let (token, name) = asked.path.strip_prefix(FOLDER)?.split_once('/')?;
         let (mac, _) = self.redeem(token)?;
         let asker = self.asker(mac)?;
@@ -57,7 +59,7 @@ impl Site {
         let (base, log_host) = (self.address(ip).url(""), ip.to_string());
         let site = answer::Site { base: base.trim_end_matches('/'), log_host: &log_host, token };
         let found = match asker.answer {
-            Some(BootAnswer::Install) => self.install_answers(&asker, &site),
+            Some(BootAnswer::Install) => self.install_answers(&asker, &site).await,
             Some(BootAnswer::Debug) => {
                 rescue::render(&asker.server, &site).map_err(|error| error.to_string())
             }
@@ -89,7 +91,11 @@ impl Site {
         })
     }
 
-    fn install_answers(&self, asker: &Asker, site: &answer::Site) -> Result<Vec<AnswerFile>, String> {
+    async fn install_answers(
+        &self,
+        asker: &Asker,
+        site: &answer::Site<'_>,
+    ) -> Result<Vec<AnswerFile>, String> {
         let Asker { server, .. } = asker;
         let decision = boot::decide(&asker.recognition, Some(server));
         if decision.answer != BootAnswer::Install {
@@ -98,7 +104,17 @@ impl Site {
         let plan = server.status.plan.as_ref().ok_or("there is no plan")?;
         approval::approved(server, plan).map_err(|error| error.to_string())?;
         let system = asker.system.as_ref().ok_or("its operating system is not known to the boot server")?;
-        let given = Given { server, system, plan, site: *site, begun: is_begun(server) };
+        let executable = self.executable(system.spec.architecture).await;
+        let plan_hash = plan.hash.clone().unwrap_or_default();
+        let invited = executable.and_then(|sha256| Ok((sha256, self.invite(asker.mac, plan_hash)?)));
+        let agent = invited.as_ref().map_err(String::as_str).map(|(sha256, joining)| Agent {
+            path: served_at(system.spec.architecture),
+            sha256,
+            server: &joining.server,
+            ca_hash: &joining.ca_hash,
+            token: &joining.token,
+        });
+        let given = Given { server, system, plan, site: *site, agent, begun: is_begun(server) };
         let files = answer::render(&given).map_err(|error| error.to_string())?;
         self.with(|known| {
             known

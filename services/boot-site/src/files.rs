@@ -27,7 +27,7 @@ impl Files for Site {
             return self.orders_by(&asked.path).map(Content::Memory);
         }
         if answers::asks_for_answers(&asked.path) {
-            return self.answer_file(asked).map(|text| Content::Memory(text.into()));
+            return self.answer_file(asked).await.map(|text| Content::Memory(text.into()));
         }
         self.note(asked, Transfer::Began);
         if let Some(content) = self.artefact(&asked.path).await {

@@ -46,7 +46,8 @@ pub struct Settings {
     /// The TCP port of its HTTP server.
     pub http_port: u16,
     /// The folder with the files it serves: boot programs at its top, `systems/` and `artefacts/` in it. Boot programs that are not
-    /// there are looked for where Debian's packages put them.
+    /// there are looked for where Debian's packages put them. Agents that distributions' installers leave in what they install lie in it
+    /// as well ([`lab_install::agent::served_at`]).
     pub folder: PathBuf,
     /// Where agents of installed machines find labd; without it they get none.
     pub labd: Option<Labd>,
@@ -86,6 +87,7 @@ pub struct Site {
     leases: Arc<Mutex<Option<keep::LeaseFile>>>,
     /// Where artefacts are kept; nowhere in tests of other things.
     cache: OnceLock<Arc<cache::Cache>>,
+    executables: agent::Executables,
     figures: Figures,
     /// Networks, the Bastion or interfaces may have changed.
     changed: Notify,
@@ -101,6 +103,7 @@ impl Site {
             knowledge: Arc::default(),
             leases: Arc::default(),
             cache: OnceLock::new(),
+            executables: agent::Executables::default(),
             figures: Figures::default(),
             changed: Notify::new(),
         }

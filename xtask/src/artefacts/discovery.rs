@@ -34,7 +34,8 @@ const MODULES: &str = "virtio_pci virtio_blk virtio_scsi virtio_net virtio_rng n
     dm_mod xfs ext4 vfat nls_cp437 nls_ascii nls_iso8859_1 crc32c_generic crc32c_intel efivarfs \
     ipmi_si ipmi_devintf tpm_tis tpm_crb";
 
-/// Puts `systems/discovery/amd64/{vmlinuz,initrd}` into a folder.
+/// Puts `systems/discovery/amd64/{vmlinuz,initrd}` into a folder, and the ramdisk's first program by itself, which distributions' installers
+/// leave in what they install, as `systems/agent/amd64/lab-agent`.
 pub fn make(root: &Path, out: &Path, profile: &str) -> anyhow::Result<()> {
     let kernel = Kernel::unpacked(&out.join("kernel"))?;
     let agent = agent(root, profile)?;
@@ -62,8 +63,13 @@ pub fn make(root: &Path, out: &Path, profile: &str) -> anyhow::Result<()> {
         kernel.release,
         ramdisk.archive().len() as f64 / f64::from(1 << 20)
     );
+    let folder = out.join("systems/agent/amd64");
+    fs::create_dir_all(&folder)?;
+    let executable = folder.join("lab-agent");
+    fs::copy(&agent, &executable).with_context(|| format!("writing {}", executable.display()))?;
     measured(&vmlinuz)?;
-    measured(&initrd)
+    measured(&initrd)?;
+    measured(&executable)
 }
 
 /// Debian's kernel, unpacked but not installed.

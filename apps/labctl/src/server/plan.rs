@@ -6,7 +6,7 @@ use crate::{
     output::{self, Paint, document, format::Format},
     session::Session,
 };
-use lab_install::{answer, approval, describe};
+use lab_install::{agent::served_at, answer, approval, describe};
 use lab_kinds::metal::{OperatingSystem, Server, server::Plan};
 use lab_object::Json;
 use std::fmt::Write;
@@ -71,7 +71,15 @@ pub async fn run(args: Args, session: &Session) -> Outcome {
 async fn answer_files(session: &Session, server: &Server, plan: &Plan) -> Outcome {
     let system = session.client.resource::<OperatingSystem>().get(&plan.operating_system).await?;
     let site = answer::Site { base: "http://BASTION", log_host: "BASTION", token: "TOKEN" };
-    let given = answer::Given { server, system: &system, plan, site, begun: false };
+    // What leads to secrets is known when the machine itself asks, and not before.
+    let agent = answer::Agent {
+        path: served_at(system.spec.architecture),
+        sha256: "SHA256",
+        server: "https://LABD",
+        ca_hash: "CA-HASH",
+        token: "JOIN-TOKEN",
+    };
+    let given = answer::Given { server, system: &system, plan, site, agent: Ok(agent), begun: false };
     let files = answer::render(&given).map_err(|error| {
         Failure::new(
             Exit::Failed,

@@ -151,7 +151,7 @@ fn scripts(given: &Given) -> Result<Vec<Section>, Unanswerable> {
     post.push(Statement::Done("packages"));
     post.extend(system::stages(given, TARGET));
     // What was written here has to bear the labels that the new system's rules give it.
-    let labels = words!["restorecon", "-R", "/etc", "/home", "/root"];
+    let labels = words!["restorecon", "-R", "/etc", "/home", "/root", "/usr/local/bin"];
     post.push(Statement::Stage("labels", vec![Statement::May(labels)]));
 
     let mut last = prelude(given);

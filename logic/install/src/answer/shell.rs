@@ -9,6 +9,8 @@ use super::Unanswerable;
 pub const REPORT: &str = include_str!("shell/report.sh");
 /// Finding the approved disk, and looking whether it is as it was.
 pub const DISK: &str = include_str!("shell/disk.sh");
+/// Fetching the agent's executable.
+pub const AGENT: &str = include_str!("shell/agent.sh");
 /// The firmware's boot order.
 pub const BOOT_ORDER: &str = include_str!("shell/boot_order.sh");
 

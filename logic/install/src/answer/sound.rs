@@ -21,7 +21,21 @@ pub fn check(given: &Given) -> Result<(), Unanswerable> {
     one("the boot server's address", given.site.base, url)?;
     one("the boot server's address", given.site.log_host, word)?;
     one("the boot's token", given.site.token, word)?;
+    agent(given)?;
     plan(given)
+}
+
+/// What the agent joins with, and where its executable comes from.
+fn agent(given: &Given) -> Result<(), Unanswerable> {
+    let agent = match given.agent {
+        Ok(agent) => agent,
+        Err(why) => return one("the reason why there is no agent", why, line),
+    };
+    one("the path of the agent's executable", &format!("/{}", agent.path), path)?;
+    one("the SHA-256 of the agent's executable", agent.sha256, word)?;
+    one("labd's URL", agent.server, url)?;
+    one("the hash of labd's authority", agent.ca_hash, word)?;
+    one("the agent's token", agent.token, word)
 }
 
 /// Names and identifiers that came from disks or layouts.

@@ -5,6 +5,8 @@
 pub const LAST: &str = "finished";
 /// The first stage: it is under way as soon as the installer runs.
 pub const FIRST: &str = "installer";
+/// The stage in which the new system gets its agent.
+pub const AGENT: &str = "agent";
 /// The stage with whose beginning the disk is no longer as it was.
 pub const POINT_OF_NO_RETURN: &str = "partition";
 
@@ -30,6 +32,7 @@ const STAGES: &[(&str, i32)] = &[
     ("mounts", 90),
     ("boot-loader", 91),
     ("boot-order", 95),
+    (AGENT, 96),
     ("labels", 97),
     ("logs", 98),
     (LAST, 99),

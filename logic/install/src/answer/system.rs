@@ -1,7 +1,7 @@
 //! What makes the new system this machine's own, after a distribution's installer has put it on the disk.
 
 use super::shell::{self, Statement, Word, lines, variable};
-use super::{Given, packages, runs_workloads};
+use super::{Given, agent, packages, runs_workloads};
 use crate::answer::shell::words;
 use crate::{fstab, identity};
 use lab_kinds::metal::operating_system::Family;
@@ -19,11 +19,11 @@ pub struct Target {
 
 impl Target {
     /// A command in the new system.
-    fn run(self, command: Vec<Word>) -> Vec<Word> {
+    pub(super) fn run(self, command: Vec<Word>) -> Vec<Word> {
         self.inside.iter().map(|word| Word::from(*word)).chain(command).collect()
     }
 
-    fn path(self, path: &str) -> Word {
+    pub(super) fn path(self, path: &str) -> Word {
         variable("lab_target").and(path)
     }
 }
@@ -53,11 +53,13 @@ pub fn stages(given: &Given, target: Target) -> Vec<Statement> {
         stages.push(Statement::Stage("boot-loader", loader));
     }
     stages.extend(boot_order(given, target));
+    // Last: whatever becomes of it, the system starts.
+    stages.extend(agent::stage(given, target));
     stages
 }
 
 /// A file, with the folders above it.
-fn written(target: Target, file: &identity::File) -> Vec<Statement> {
+pub(super) fn written(target: Target, file: &identity::File) -> Vec<Statement> {
     let folder = file.path.rsplit_once('/').map_or("/", |(folder, _)| folder);
     vec![
         Statement::Try(words!["mkdir", "-p", target.path(folder)]),

@@ -2,17 +2,51 @@
 
 use crate::machine::{GIB, Machine, foreign, nvme};
 use crate::machine::{Infra, Labcontroller, Vanilla, Worker};
-use lab_install::answer::{AnswerFile, Given, Site, Unanswerable, render};
+use lab_install::agent::served_at;
+use lab_install::answer::{Agent, AnswerFile, Given, Site, Unanswerable, render};
 use lab_kinds::metal::operating_system::{Family, Method, Repository};
 use lab_kinds::metal::server::Plan;
+use lab_kinds::metal::server::hardware::Architecture;
+use sha2::{Digest, Sha256};
 
 pub const SITE: Site = Site { base: "http://10.9.0.2", log_host: "10.9.0.2", token: "7f0c1a" };
+
+/// What the bench's boot server has as the agent's executable.
+pub const EXECUTABLE: &str = "#!/bin/sh\necho \"agent $*\"\n";
+
+/// The SHA-256 of a text.
+pub fn digits(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The agent that a machine is to have.
+#[derive(Clone)]
+pub struct Invited {
+    pub path: String,
+    pub sha256: String,
+    pub server: String,
+    pub ca_hash: String,
+    pub token: String,
+}
+
+impl Invited {
+    fn new() -> Self {
+        Self {
+            path: served_at(Architecture::Amd64).into(),
+            sha256: digits(EXECUTABLE),
+            server: "https://10.9.0.3:6443".into(),
+            ca_hash: "sha256:c0ffee".into(),
+            token: "jo1n".into(),
+        }
+    }
+}
 
 /// A machine with what its installer needs, and what kind of case it is.
 pub struct Case {
     pub name: String,
     pub machine: Machine,
     pub plan: Plan,
+    pub agent: Result<Invited, String>,
 }
 
 impl Case {
@@ -38,12 +72,16 @@ impl Case {
             disk.contents.uuid = "6c4a8f6e-1f3c-4d5e-9a7b-0c1d2e3f4a5b".into();
         }
         let plan = machine.plan();
-        Self { name, machine, plan }
+        Self { name, machine, plan, agent: Ok(Invited::new()) }
     }
 
     pub fn given(&self) -> Given<'_> {
         let Machine { server, system, .. } = &self.machine;
-        Given { server, system, plan: &self.plan, site: SITE, begun: false }
+        let agent = self.agent.as_ref().map_err(String::as_str).map(|invited| {
+            let Invited { path, sha256, server, ca_hash, token } = invited;
+            Agent { path, sha256, server, ca_hash, token }
+        });
+        Given { server, system, plan: &self.plan, site: SITE, agent, begun: false }
     }
 
     pub fn try_files(&self) -> Result<Vec<AnswerFile>, Unanswerable> {

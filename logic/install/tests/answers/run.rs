@@ -1,13 +1,15 @@
 //! Scripts run with stubs in the place of disk tools: what they do, and what they refuse.
 
-use crate::cases::{Case, fresh};
+use crate::cases::{Case, EXECUTABLE, digits, fresh};
 use crate::grammar::scripts;
 use crate::machine::{GIB, Machine, Vanilla, Worker, foreign, nvme};
 use crate::tools::{content, packaged, pykickstart};
+use lab_install::agent;
 use lab_install::answer::Given;
 use lab_kinds::metal::operating_system::Method;
 use lab_kinds::metal::server::Disk;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -65,15 +67,18 @@ impl Bench {
             dev.display()
         );
         bench.tool("sfdisk", &sfdisk);
-        // curl says what it was given to send, and where to.
-        let posts = bench.path("posts");
+        // curl says what it was given to send, and where to; what it fetches is what the boot server has.
+        let (posts, served) = (bench.path("posts"), bench.path("served"));
         bench.tool(
             "curl",
             &format!(
-                "for word in \"$@\"; do case $word in @*) cat \"${{word#@}}\" >>'{0}' ;; http*) echo \"$word\" >>'{0}.to' ;; esac; done",
-                posts.display()
+                "to=/dev/null\nwhile [ $# -gt 0 ]; do case $1 in --output) to=$2; shift ;; @*) cat \"${{1#@}}\" >>'{0}' ;; \
+                 http*) echo \"$1\" >>'{0}.to' ;; esac; shift; done\n[ \"$to\" = /dev/null ] || cp '{1}' \"$to\"",
+                posts.display(),
+                served.display()
             ),
         );
+        fs::write(served, EXECUTABLE).expect("there is room");
         machine.disks.iter().for_each(|disk| bench.disk(disk));
         for group in &machine.groups {
             bench.tag("vgs", &format!("  {}\n", group.uuid));
@@ -398,6 +403,7 @@ fn the_new_system_is_this_machines_own() {
             assert_eq!(bench.read("target/etc/sudoers.d/90-lab"), "ops ALL=(ALL:ALL) NOPASSWD: ALL\n");
             assert!(bench.read("target/etc/sysctl.d/90-lab.conf").starts_with("kernel.sysrq = 1\n"));
             assert!(bench.read("target/etc/modules-load.d/lab.conf").contains("br_netfilter"));
+            agent_is_installed(&bench);
             let stages = bench.stages();
             let expected = ["identity", "account", "ssh", "kernel", "role", "mounts"];
             assert_eq!(stages[..6], expected, "{stages:?}");
@@ -414,6 +420,90 @@ fn the_new_system_is_this_machines_own() {
                 );
             }
         }
+    }
+}
+
+/// The new system has its agent, as our own installer leaves it.
+fn agent_is_installed(bench: &Bench) {
+    let mode = |path: &str| {
+        let found =
+            fs::metadata(bench.path("target").join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+        found.permissions().mode() & 0o7777
+    };
+    assert_eq!(bench.read("target/usr/local/bin/lab-agent"), EXECUTABLE);
+    assert_eq!(mode("usr/local/bin/lab-agent"), 0o755);
+    for file in agent::files("https://10.9.0.3:6443", "sha256:c0ffee", "jo1n") {
+        let path = file.path.trim_start_matches('/');
+        assert_eq!(bench.read(&format!("target/{path}")), file.text, "{path}");
+        assert_eq!(mode(path), file.mode, "{path}");
+    }
+    let log = bench.read("log");
+    assert!(log.contains("systemctl enable lab-agent.service\n"), "{log}");
+    assert!(bench.read("posts.to").contains("http://10.9.0.2/systems/agent/amd64/lab-agent\n"));
+    assert!(bench.read("posts").contains("\"stage\": \"agent\", \"outcome\": \"done\""));
+}
+
+/// Installs a system whose agent is changed beforehand, by every installer: whether that went well, and what was said of the agent last.
+fn of_the_agent(change: impl Fn(&mut Case, &Bench)) -> Vec<(bool, String)> {
+    let scripts =
+        [(Method::Kickstart, "post"), (Method::Autoinstall, "late.sh"), (Method::Preseed, "late.sh")];
+    let said = scripts.map(|(method, script)| {
+        let mut case = Case::of(format!("{method:?}"), method, fresh());
+        let bench = Bench::new(&["sh"], &case.machine);
+        fs::create_dir_all(bench.path("target/etc")).expect("there is room");
+        change(&mut case, &bench);
+        let output = bench.run(&section(&case, script));
+        // Nothing is left half.
+        assert!(!bench.path("target/usr/local/bin/lab-agent").exists(), "{method:?}");
+        assert!(
+            !bench.path("target/etc/lab").exists() && !bench.read("log").contains("lab-agent.service"),
+            "{method:?}"
+        );
+        let posts = bench.posts();
+        let last = posts.iter().rfind(|post| post.contains("\"stage\": \"agent\"")).expect("it is told");
+        (output.status.success(), last.clone())
+    });
+    said.into()
+}
+
+#[test]
+fn an_agent_that_is_not_there_ends_no_installation() {
+    let check = |what: &str, change: &dyn Fn(&mut Case, &Bench), expected: &str| {
+        for (went_well, said) in of_the_agent(change) {
+            assert!(went_well, "{what}: {said}");
+            assert!(said.contains("\"outcome\": \"skipped\"") && said.contains(expected), "{what}: {said}");
+        }
+    };
+    check(
+        "none",
+        &|case, _| case.agent = Err("put `one` there".into()),
+        "no agent is installed: put `one` there",
+    );
+    check(
+        "it does not come",
+        &|_, bench| fs::remove_file(bench.path("served")).expect("it was there"),
+        "http://10.9.0.2/systems/agent/amd64/lab-agent did not come",
+    );
+    let does_not_run = |case: &mut Case, bench: &Bench| {
+        let text = "#!/bin/sh\necho 'no libc' >&2\nexit 1\n";
+        fs::write(bench.path("served"), text).expect("there is room");
+        case.agent.as_mut().expect("it has one").sha256 = digits(text);
+        // Inside of the new system.
+        ["in-target", "curtin"]
+            .iter()
+            .for_each(|tool| bench.tool(tool, "case $* in *lab-agent*) echo 'no libc'; exit 1 ;; esac"));
+    };
+    check("it does not run", &does_not_run, "does not run on this system");
+}
+
+#[test]
+fn an_agent_that_was_altered_is_refused() {
+    for (went_well, said) in of_the_agent(|_, bench| {
+        fs::write(bench.path("served"), "#!/bin/sh\nrm -rf /tmp/x\n").expect("there is room");
+    }) {
+        assert!(!went_well && said.contains("\"outcome\": \"failed\""), "{said}");
+        let found = digits("#!/bin/sh\nrm -rf /tmp/x\n");
+        assert!(said.contains(&format!("has SHA-256 {found} and not {}", digits(EXECUTABLE))), "{said}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Values that would break a file or escape from it: refused, or written so that they are what they were.
 
-use crate::cases::{Case, SITE, fresh};
+use crate::cases::{Case, Invited, SITE, fresh};
 use crate::tools::packaged;
 use lab_install::answer::shell::quoted;
 use lab_install::answer::{Unanswerable, rescue, yaml};
@@ -64,6 +64,10 @@ fn case(method: Method) -> Case {
     Case::of(format!("{method:?}"), method, fresh())
 }
 
+fn invited(case: &mut Case) -> &mut Invited {
+    case.agent.as_mut().expect("it has one")
+}
+
 /// The lines that a person's value may not add to, and may not take away from.
 fn frame(text: &str) -> (usize, usize) {
     (text.lines().count(), text.lines().filter(|line| line.trim_start().starts_with('%')).count())
@@ -75,24 +79,29 @@ proptest! {
     #[test]
     fn names_that_are_no_names_are_refused(value in hostile()) {
         for method in METHODS {
-            let change: [fn(&mut Case, String); 6] = [
+            let change: [fn(&mut Case, String); 11] = [
                 |case, value| case.machine.server.spec.hostname = Some(value),
                 |case, value| case.machine.server.spec.admin.user = Some(value),
                 |case, value| case.machine.system.spec.packages = vec![value],
                 |case, value| case.machine.system.spec.repositories[0].url = format!("http://{value}"),
                 |case, value| case.machine.install().kernel_arguments = vec![value],
                 |case, value| case.machine.system.spec.codename = Some(value),
+                |case, value| invited(case).path = value,
+                |case, value| invited(case).sha256 = value,
+                |case, value| invited(case).server = format!("https://{value}"),
+                |case, value| invited(case).ca_hash = value,
+                |case, value| invited(case).token = value,
             ];
+            let before = case(method).files();
             for change in change {
                 let mut case = case(method);
-                let before = case.files();
                 change(&mut case, value.clone());
                 // What is taken has no character in it that could end what it stands in.
                 match case.try_files() {
                     Err(Unanswerable::Value { .. }) => {}
                     Ok(files) => {
                         prop_assert!(!value.contains(['\n', '\'', '"', '`', ' ', '\\', '\r', '\0', '\u{2028}']), "{value:?}");
-                        for (file, was) in files.iter().zip(before) {
+                        for (file, was) in files.iter().zip(&before) {
                             prop_assert_eq!(frame(&file.text).1, frame(&was.text).1, "{}", value);
                         }
                     }
@@ -117,6 +126,22 @@ proptest! {
             let rescue = rescue::render(&case.machine.server, &SITE);
             if let Ok(files) = rescue {
                 prop_assert_eq!(files[0].text.lines().count(), 4, "{}", files[0].text);
+            }
+        }
+    }
+
+    #[test]
+    fn why_there_is_no_agent_changes_nothing_but_itself(value in hostile()) {
+        for method in METHODS {
+            let mut case = case(method);
+            case.agent = Err("why".into());
+            let before = case.files();
+            case.agent = Err(value.clone());
+            match case.try_files() {
+                Ok(files) => for (file, was) in files.iter().zip(before) {
+                    prop_assert_eq!(frame(&file.text), frame(&was.text), "{}", value);
+                },
+                Err(error) => prop_assert!(value.contains(|c: char| c.is_control()), "{error}"),
             }
         }
     }

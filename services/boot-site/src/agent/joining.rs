@@ -8,7 +8,7 @@ use lab_kinds::iam::join_token::{JoinToken, JoinTokenSpec, Joiner};
 use lab_kinds::metal::Server;
 use lab_object::mac::MacAddress;
 use lab_object::{OwnerReference, Resource};
-use lab_wire::site::{Installation, Joining};
+use lab_wire::site::Joining;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::net::{IpAddr, SocketAddr};
@@ -78,16 +78,21 @@ impl Token {
 }
 
 impl Site {
-    /// Says how the installed system's agent is to join, where it can. The same plan has the same token, however often it is begun.
-    pub(super) fn invite(&self, mac: MacAddress, installation: &mut Installation) {
-        let Some(labd) = &self.settings.labd else { return };
+    /// How the agent of the system that a plan installs is to join; or why it cannot. The same plan has the same token, however often it is
+    /// begun.
+    pub(crate) fn invite(&self, mac: MacAddress, plan: String) -> Result<Joining, String> {
+        let labd = self.settings.labd.as_ref();
+        let labd = labd.ok_or(
+            "the boot server does not know where agents find labd, as its kubeconfig does not hold labd's authority; let the machine join by hand",
+        )?;
         let fresh = self.surroundings.token();
         let address = self.with(|known| known.machine(mac).and_then(|machine| machine.address));
         let here = address.map_or(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), |address| {
             IpAddr::V4(self.facing(IpAddr::V4(address)))
         });
-        let Some(server) = labd.url(here) else { return };
-        let plan = installation.plan.hash.clone().unwrap_or_default();
+        let server = labd.url(here).ok_or(
+            "labd is reached from the boot server's own machine only; have it listen where machines reach it, and let this one join by hand",
+        )?;
         let token = self.with(|known| {
             let machine = known.heard(mac)?;
             let token = match machine.own.token().filter(|token| token.plan == plan) {
@@ -98,7 +103,8 @@ impl Site {
             known.unreported.extend((!token.known).then_some(mac));
             Some(token.token)
         });
-        installation.agent = token.map(|token| Joining { server, ca_hash: labd.ca_hash.clone(), token });
+        let token = token.ok_or("the machine is not known any more")?;
+        Ok(Joining { server, ca_hash: labd.ca_hash.clone(), token })
     }
 
     /// Makes the token of a machine known to labd, where it is not yet.

@@ -3,8 +3,9 @@
 use crate::installing::{found, lab, phase, wish};
 use crate::machine::Machine;
 use lab_boot_site::Site;
-use lab_client::{Client, WriteParams};
+use lab_client::{Client, ListParams, WriteParams};
 use lab_kinds::Define;
+use lab_kinds::iam::JoinToken;
 use lab_kinds::metal::operating_system::{Artefact, Family, Method, OperatingSystem, Purpose, Repository};
 use lab_kinds::metal::server::status::{Phase, StageOutcome};
 use lab_netboot::files::{Asked, Files, Protocol, Taken};
@@ -15,7 +16,7 @@ use serde_json::json;
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA me@desk";
 
 /// An operating system that a distribution's installer installs.
-async fn with_installer(client: &Client, method: Method, family: Family) {
+pub async fn with_installer(client: &Client, method: Method, family: Family) {
     let mut system = OperatingSystem::example();
     system.metadata.name = Some("theirs".into());
     (system.spec.method, system.spec.family) = (method, family);
@@ -33,7 +34,7 @@ async fn with_installer(client: &Client, method: Method, family: Family) {
 }
 
 /// What the machine fetches.
-async fn fetched(machine: Machine, site: &Site, path: &str) -> Option<String> {
+pub async fn fetched(machine: Machine, site: &Site, path: &str) -> Option<String> {
     let address = site.with(|known| known.machine(machine.mac()).and_then(|machine| machine.address));
     let peer = (address.expect("it has one"), 1234).into();
     let content = site.open(&Asked { protocol: Protocol::Http, peer, path: path.into() }).await?;
@@ -42,7 +43,7 @@ async fn fetched(machine: Machine, site: &Site, path: &str) -> Option<String> {
 }
 
 /// A machine whose plan for that operating system is approved; its hash.
-async fn approved(client: &Client, machine: Machine, site: &Site) -> String {
+pub async fn approved(client: &Client, machine: Machine, site: &Site) -> String {
     machine.boot(site).await;
     machine.says(site, DISCOVERY, &found()).await;
     phase(client, Phase::Discovered).await;
@@ -74,6 +75,13 @@ async fn an_installer_is_answered_and_heard() {
     );
     let late = fetched(machine, &site, &format!("answers/{token}/late.sh")).await.expect("it is given");
     assert!(late.contains(&format!("lab_token={token}\n")) && late.contains("lab_host=10.9.0.1\n"), "{late}");
+    // There is no agent's executable, and so no token for one.
+    assert!(
+        late.contains("no agent is installed: the boot server has no ") && !late.contains("join-token"),
+        "{late}"
+    );
+    let tokens = client.resource::<JoinToken>().list(&ListParams::default()).await.expect("they are listed");
+    assert_eq!(tokens.items.len(), 0);
     for wrong in
         ["answers/other/preseed.cfg".to_owned(), format!("answers/{token}/ks.cfg"), "answers/".into()]
     {

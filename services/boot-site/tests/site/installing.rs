@@ -21,7 +21,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
-const NAME: &str = "52-54-00-00-00-01";
+pub const NAME: &str = "52-54-00-00-00-01";
 
 /// A labd with a layout, an operating system whose image lies in the folder, controllers, and a site that knows all of it.
 pub async fn lab(folder: &Path) -> (Client, Valve, Controllers, Running) {

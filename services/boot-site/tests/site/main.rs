@@ -1,5 +1,6 @@
 //! A site beside an API server of its own: what it sees arrives there, and it goes on where the server is out of reach.
 
+mod agents;
 mod answering;
 mod client;
 mod installing;
@@ -33,21 +34,26 @@ impl Surroundings for Real {
 }
 
 fn start(client: &Client, folder: &Path) -> Running {
+    let labd = Labd { place: Place::Here(([0, 0, 0, 0], 6443).into()), ca_hash: "sha256:aa".into() };
+    start_for(client, folder, labd, Arc::new(Real(AtomicU64::new(0))))
+}
+
+/// A site whose machines' agents find this labd.
+fn start_for(client: &Client, folder: &Path, labd: Labd, surroundings: Arc<dyn Surroundings>) -> Running {
     let options = Options {
         name: "home-1".into(),
         state: folder.join("state"),
         files: folder.join("files"),
         ports: None,
         version: "0.0.0".into(),
-        labd: Some(Labd { place: Place::Here(([0, 0, 0, 0], 6443).into()), ca_hash: "sha256:aa".into() }),
+        labd: Some(labd),
         seed: 1,
     };
     std::fs::create_dir_all(&options.files).expect("there is room");
     for program in lab_machine::program::PROGRAMS {
         std::fs::write(options.files.join(program.path), program.path).expect("there is room");
     }
-    let running =
-        lab_boot_site::start(client, options, Arc::new(Real(AtomicU64::new(0)))).expect("it starts");
+    let running = lab_boot_site::start(client, options, surroundings).expect("it starts");
     running.site().serve_on([("eth1".into(), (Ipv4Addr::new(10, 9, 0, 1), 24))].into());
     running
 }
