@@ -5,6 +5,7 @@
 mod machine;
 
 mod cases;
+mod chroot;
 mod grammar;
 mod run;
 mod tools;

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// A machine made of files: what the kernel shows of its disks, what stands on them, and tools that note what they are asked.
-struct Bench {
-    folder: tempfile::TempDir,
+pub struct Bench {
+    pub folder: tempfile::TempDir,
     shell: Vec<&'static str>,
 }
 
@@ -43,7 +43,7 @@ const IDLE: &[&str] = &[
 ];
 
 impl Bench {
-    fn new(shell: &[&'static str], machine: &Machine) -> Self {
+    pub fn new(shell: &[&'static str], machine: &Machine) -> Self {
         let bench = Self { folder: tempfile::tempdir().expect("there is room"), shell: shell.to_vec() };
         for folder in ["bin", "sys/block", "dev", "tags", "tmp", "target"] {
             fs::create_dir_all(bench.path(folder)).expect("there is room");
@@ -90,7 +90,7 @@ impl Bench {
         bench
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -98,7 +98,7 @@ impl Bench {
         fs::write(self.path("tags").join(name), text).expect("there is room");
     }
 
-    fn tool(&self, name: &str, body: &str) {
+    pub fn tool(&self, name: &str, body: &str) {
         let path = self.path("bin").join(name);
         let log = self.path("log");
         let text = format!("#!/bin/sh\necho \"${{0##*/}} $*\" >>'{}'\n{body}\n", log.display());
@@ -165,17 +165,17 @@ impl Bench {
         assert!(output.status.success(), "{what} by {:?}: {said}\n{}", self.shell, self.posts().join("\n"));
     }
 
-    fn read(&self, name: &str) -> String {
+    pub fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
     /// What was reported.
-    fn posts(&self) -> Vec<String> {
+    pub fn posts(&self) -> Vec<String> {
         self.read("posts").lines().map(str::to_owned).collect()
     }
 
     /// Stages that began, and those that failed.
-    fn stages(&self) -> Vec<String> {
+    pub fn stages(&self) -> Vec<String> {
         let stages = self.posts().into_iter().filter_map(|post| {
             let stage: serde_json::Value = serde_json::from_str(&post).ok()?;
             let name = stage["stage"].as_str()?.to_owned();
@@ -207,7 +207,7 @@ fn shells() -> Vec<Vec<&'static str>> {
     shells
 }
 
-fn section(case: &Case, name: &str) -> String {
+pub fn section(case: &Case, name: &str) -> String {
     let found = scripts(&case.files()).into_iter().find(|(header, _)| header == name);
     found.unwrap_or_else(|| panic!("{} has no {name}", case.name)).1
 }
