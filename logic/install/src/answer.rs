@@ -27,6 +27,7 @@ pub use agent::Agent;
 use lab_kinds::metal::operating_system::{Method, OperatingSystem};
 use lab_kinds::metal::server::{MachineRole, Plan, Server};
 use shell::{Statement, variable, words};
+use std::net::{IpAddr, Ipv4Addr};
 
 /// What the answers of one boot are made of.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +42,8 @@ pub struct Given<'a> {
     pub site: Site<'a>,
     /// The agent that the installed system is to have; or why there is none to be had and what can be done, as it stands behind a colon.
     pub agent: Result<Agent<'a>, &'a str>,
+    /// The machine's address, where no DHCP server gives it one.
+    pub fixed: Option<Fixed<'a>>,
     /// Whether this plan's installation was begun before: the disk need not be as it was when the plan was made.
     pub begun: bool,
 }
@@ -54,6 +57,19 @@ pub struct Site<'a> {
     pub log_host: &'a str,
     /// The token of this boot.
     pub token: &'a str,
+}
+
+/// The address of a machine that has it from its boot medium.
+#[derive(Debug, Clone, Copy)]
+pub struct Fixed<'a> {
+    /// The address.
+    pub address: Ipv4Addr,
+    /// Its network's mask.
+    pub mask: Ipv4Addr,
+    /// Its gateway, where there is one.
+    pub gateway: Option<Ipv4Addr>,
+    /// The network's name servers.
+    pub name_servers: &'a [IpAddr],
 }
 
 /// An answer file.

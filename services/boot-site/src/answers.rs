@@ -4,8 +4,8 @@
 //! rescue), and the plan is approved as it stands. Nobody else sees the token that the installed system's agent joins with. What these installers
 //! report as stages is told as progress of the plan.
 
-use crate::Site;
 use crate::agent::{Work, ordered};
+use crate::{Site, files};
 use jiff::Timestamp;
 use lab_install::agent::served_at;
 use lab_install::answer::{self, Agent, AnswerFile, Given, rescue, stages};
@@ -14,7 +14,7 @@ use lab_kinds::metal::Server;
 use lab_kinds::metal::operating_system::{Method, OperatingSystem};
 use lab_kinds::metal::server::status::{BootAnswer, Phase, StageOutcome};
 use lab_kinds::metal::server::{Plan, Stage};
-use lab_machine::boot;
+use lab_machine::boot::{self, medium::Fixed};
 use lab_machine::recognise::Recognition;
 use lab_machine::silence::Attempt;
 use lab_machine::timeline::Event;
@@ -23,6 +23,7 @@ use lab_netboot::syslog::Message;
 use lab_object::mac::MacAddress;
 use lab_wire::site::Progress;
 use serde::Deserialize;
+use std::net::IpAddr;
 
 /// Where the paths of answer files begin, without a leading slash.
 const FOLDER: &str = "answers/";
@@ -47,6 +48,8 @@ struct Asker {
     server: Server,
     system: Option<OperatingSystem>,
     answer: Option<BootAnswer>,
+    /// Its address and the network's name servers, where it has it from its boot medium.
+    fixed: Option<(Fixed, Vec<IpAddr>)>,
 }
 
 impl Site {
@@ -87,7 +90,11 @@ impl Site {
             let (recognition, server) = known.recognise(mac, machine.uuid.as_deref());
             let server = known.as_it_counts(server?, mac);
             let system = known.operating_system(Some(&server)).cloned();
-            Some(Asker { mac, recognition, server, system, answer })
+            let fixed = machine.address.filter(|_| machine.fixed).and_then(|address| {
+                let network = known.network(None, address)?;
+                Some((files::fixed(address, network), network.spec.dns.clone()))
+            });
+            Some(Asker { mac, recognition, server, system, answer, fixed })
         })
     }
 
@@ -114,7 +121,13 @@ impl Site {
             ca_hash: &joining.ca_hash,
             token: &joining.token,
         });
-        let given = Given { server, system, plan, site: *site, agent, begun: is_begun(server) };
+        let fixed = asker.fixed.as_ref().map(|(fixed, names)| answer::Fixed {
+            address: fixed.address,
+            mask: fixed.mask(),
+            gateway: fixed.gateway,
+            name_servers: names,
+        });
+        let given = Given { server, system, plan, site: *site, agent, fixed, begun: is_begun(server) };
         let files = answer::render(&given).map_err(|error| error.to_string())?;
         self.with(|known| {
             known

@@ -143,9 +143,11 @@ impl Site {
                 );
                 machine.once = decision.once;
                 // Nobody heard a machine with a boot medium ask for its address, and its log comes from there.
-                if network.is_some() {
-                    machine.describe(|machine| machine.address = Some(peer));
-                }
+                let fixed = network.is_some();
+                machine.describe(|machine| {
+                    machine.fixed = fixed;
+                    machine.address = if fixed { Some(peer) } else { machine.address };
+                });
                 let before = token.clone().and_then(|token| machine.give(token, name));
                 known.tokens.extend(token.map(|token| (token, script.mac)));
                 if known.by_address(peer).is_none() {
@@ -177,7 +179,7 @@ impl Site {
 }
 
 /// The address of a machine that has it from its boot medium, as its network has it.
-fn fixed(address: Ipv4Addr, network: &Network) -> Fixed {
+pub(crate) fn fixed(address: Ipv4Addr, network: &Network) -> Fixed {
     let gateway = match network.spec.gateway {
         Some(IpAddr::V4(gateway)) => Some(gateway),
         Some(IpAddr::V6(_)) | None => None,

@@ -34,6 +34,8 @@ pub struct Machine {
     pub architecture: Option<u16>,
     /// The address that it took last.
     pub address: Option<Ipv4Addr>,
+    /// Whether it has that from its boot medium, and not from a DHCP server.
+    pub(crate) fixed: bool,
     /// The Network object it booted on.
     pub network: Option<String>,
     /// The token of its newest boot, and the Server it was for, where there was one.
@@ -70,6 +72,8 @@ pub(crate) enum Record {
         platform: Option<Platform>,
         architecture: Option<u16>,
         address: Option<Ipv4Addr>,
+        #[serde(default)]
+        fixed: bool,
         network: Option<String>,
     },
     /// It was given a script with a token in it.
@@ -108,6 +112,7 @@ impl Default for Machine {
             platform: None,
             architecture: None,
             address: None,
+            fixed: false,
             network: None,
             token: None,
             once: false,
@@ -159,6 +164,7 @@ impl Machine {
             platform: self.platform,
             architecture: self.architecture,
             address: self.address,
+            fixed: self.fixed,
             network: self.network.clone(),
         }
     }
@@ -238,11 +244,12 @@ impl Machine {
         let mut machine = Self { stored: records.len(), ..Self::default() };
         for record in records {
             match record {
-                Record::Machine { uuid, platform, architecture, address, network } => {
+                Record::Machine { uuid, platform, architecture, address, fixed, network } => {
                     machine.uuid = uuid;
                     machine.platform = platform;
                     machine.architecture = architecture;
                     machine.address = address;
+                    machine.fixed = fixed;
                     machine.network = network;
                 }
                 Record::Token { token, server } => {

@@ -79,7 +79,8 @@ async fn answer_files(session: &Session, server: &Server, plan: &Plan) -> Outcom
         ca_hash: "CA-HASH",
         token: "JOIN-TOKEN",
     };
-    let given = answer::Given { server, system: &system, plan, site, agent: Ok(agent), begun: false };
+    let given =
+        answer::Given { server, system: &system, plan, site, agent: Ok(agent), fixed: None, begun: false };
     let files = answer::render(&given).map_err(|error| {
         Failure::new(
             Exit::Failed,

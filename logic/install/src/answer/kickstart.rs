@@ -6,8 +6,8 @@
 use super::shell::{Statement, Word, quoted, script, variable};
 use super::system::{self, Target};
 use super::{
-    AnswerFile, Given, Unanswerable, disk, disk_prelude, finished, packages, prelude, runs_workloads, stages,
-    system_name,
+    AnswerFile, Fixed, Given, Unanswerable, disk, disk_prelude, finished, packages, prelude, runs_workloads,
+    stages, system_name,
 };
 use crate::answer::shell::words;
 use crate::identity;
@@ -114,8 +114,8 @@ fn commands(given: &Given) -> Result<Vec<Vec<String>>, Unanswerable> {
     commands.extend(others.iter().map(|repository| {
         vec!["repo".into(), format!("--name={}", repository.name), format!("--baseurl={}", repository.url)]
     }));
+    commands.push(network(given.fixed));
     let fixed: &[&[&str]] = &[
-        &["network", "--device=bootif", "--bootproto=dhcp", "--onboot=yes", "--activate"],
         &["rootpw", "--lock"],
         &["selinux", if workloads { "--permissive" } else { "--enforcing" }],
         &["firewall", if workloads { "--disabled" } else { "--enabled" }],
@@ -133,6 +133,26 @@ fn commands(given: &Given) -> Result<Vec<Vec<String>>, Unanswerable> {
     commands.push(vec!["services".into(), format!("--enabled={}", services.join(","))]);
     commands.push(vec!["logging".into(), format!("--host={}", given.site.log_host), "--port=514".into()]);
     Ok(commands)
+}
+
+/// The NIC that booted, in the installer and in the new system.
+fn network(fixed: Option<Fixed>) -> Vec<String> {
+    let mut command = vec!["network".to_owned(), "--device=bootif".into()];
+    match fixed {
+        None => command.push("--bootproto=dhcp".into()),
+        Some(Fixed { address, mask, gateway, name_servers }) => {
+            command.extend([
+                "--bootproto=static".into(),
+                format!("--ip={address}"),
+                format!("--netmask={mask}"),
+            ]);
+            command.extend(gateway.map(|gateway| format!("--gateway={gateway}")));
+            let names: Vec<_> = name_servers.iter().map(ToString::to_string).collect();
+            command.extend((!names.is_empty()).then(|| format!("--nameserver={}", names.join(","))));
+        }
+    }
+    command.extend(["--onboot=yes".into(), "--activate".into()]);
+    command
 }
 
 fn scripts(given: &Given) -> Result<Vec<Section>, Unanswerable> {

@@ -81,7 +81,7 @@ impl Case {
             let Invited { path, sha256, server, ca_hash, token } = invited;
             Agent { path, sha256, server, ca_hash, token }
         });
-        Given { server, system, plan: &self.plan, site: SITE, agent, begun: false }
+        Given { server, system, plan: &self.plan, site: SITE, agent, fixed: None, begun: false }
     }
 
     pub fn try_files(&self) -> Result<Vec<AnswerFile>, Unanswerable> {

@@ -2,7 +2,7 @@
 
 use crate::cases::cases;
 use crate::tools::{content, packaged, pykickstart};
-use lab_install::answer::AnswerFile;
+use lab_install::answer::{AnswerFile, Fixed, Given, render};
 use lab_kinds::metal::operating_system::Method;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +26,37 @@ fn kickstarts_pass_their_validator() {
         validator.arg(path);
     }
     content("kickstarts", &mut validator);
+}
+
+#[test]
+fn kickstarts_of_machines_without_dhcp_pass_it_as_well() {
+    let case = cases(Method::Kickstart).swap_remove(0);
+    let check = |gateway: Option<[u8; 4]>, names: &[&str], expected: &str| {
+        let name_servers: Vec<_> = names.iter().map(|name| name.parse().expect("it is an address")).collect();
+        let gateway = gateway.map(Into::into);
+        let (address, mask) = ([10, 9, 0, 7].into(), [255, 255, 255, 0].into());
+        let fixed = Some(Fixed { address, mask, gateway, name_servers: &name_servers });
+        let text = render(&Given { fixed, ..case.given() }).expect("it can be answered").swap_remove(0).text;
+        let line = text.lines().find(|line| line.starts_with("network --device"));
+        assert_eq!(
+            line,
+            Some(
+                format!("network --device=bootif --bootproto=static {expected} --onboot=yes --activate")
+                    .as_str()
+            )
+        );
+        let Some(mut validator) = pykickstart("ksvalidator") else { return };
+        let folder = tempfile::tempdir().expect("there is room");
+        let path = folder.path().join("fixed.ks");
+        std::fs::write(&path, text.replace("%include /tmp/lab-storage.ks\n", "")).expect("there is room");
+        content("a kickstart", validator.args(["--version", "F43"]).arg(path));
+    };
+    check(None, &[], "--ip=10.9.0.7 --netmask=255.255.255.0");
+    check(
+        Some([10, 9, 0, 254]),
+        &["10.9.0.2", "2001:db8::53"],
+        "--ip=10.9.0.7 --netmask=255.255.255.0 --gateway=10.9.0.254 --nameserver=10.9.0.2,2001:db8::53",
+    );
 }
 
 #[test]

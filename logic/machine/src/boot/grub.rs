@@ -143,7 +143,7 @@ mod tests {
             let said = system.arguments.join(" ");
             assert!(said.contains(expected) && !said.contains("dhcp"), "{said}");
         };
-        let dracut = " ip=10.9.0.50::10.9.0.254:255.255.255.0:::none nameserver=10.9.0.3 ";
+        let dracut = " ip=10.9.0.50::10.9.0.254:255.255.255.0:::none:10.9.0.3 nameserver=10.9.0.3 ";
         check(Method::Kickstart, Family::Fedora, dracut);
         check(Method::Autoinstall, Family::Ubuntu, dracut);
         let netcfg = " netcfg/disable_autoconfig=true netcfg/get_ipaddress=10.9.0.50 netcfg/get_netmask=255.255.255.0 \

@@ -114,7 +114,10 @@ pub(super) fn anaconda(os: &OperatingSystem, kickstart: &str, given: &Circumstan
 fn addressing(given: &Circumstances) -> Vec<String> {
     let Some((fixed, names)) = given.fixed else { return vec!["ip=dhcp".into()] };
     let gateway = fixed.gateway.map(|gateway| gateway.to_string()).unwrap_or_default();
-    let mut arguments = vec![format!("ip={}::{gateway}:{}:::none", fixed.address, fixed.mask())];
+    // casper's own takes two name servers, at the end and nowhere else.
+    let first = names.iter().filter(|name| name.is_ipv4()).take(2);
+    let first: String = first.map(|name| format!(":{name}")).collect();
+    let mut arguments = vec![format!("ip={}::{gateway}:{}:::none{first}", fixed.address, fixed.mask())];
     arguments.extend(names.iter().map(|name| format!("nameserver={name}")));
     arguments
 }

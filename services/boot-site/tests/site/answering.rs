@@ -163,6 +163,29 @@ async fn stage_of(client: &Client) -> Option<StageOutcome> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_boot_medium_says_of_the_address_stays() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let (client, _, controllers, running) = lab(folder.path()).await;
+    with_installer(&client, Method::Kickstart, Family::Fedora).await;
+    let (site, machine) = (running.site().clone(), Machine::new(1));
+    approved(&client, machine, &site).await;
+    let kickstart = async || {
+        let path = format!("answers/{}/ks.cfg", machine.token(&site));
+        fetched(machine, &site, &path).await.expect("it is given")
+    };
+    assert!(kickstart().await.contains("\nnetwork --device=bootif --bootproto=dhcp --onboot=yes"));
+    let medium = format!("boot/{}/{}/static-efi.ipxe", machine.mac().dashed(), machine.uuid());
+    let script = fetched(machine, &site, &medium).await.expect("it is given");
+    assert!(script.contains(" ip=10.9.0.50::"), "{script}");
+    let text = kickstart().await;
+    assert!(text.contains("--bootproto=static --ip=10.9.0.50 --netmask=255.255.255.0"), "{text}");
+    machine.boot(&site).await;
+    assert!(kickstart().await.contains("--bootproto=dhcp"));
+    controllers.stop().await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn anacondas_rescue_is_told_who_may_log_in() {
     let folder = tempfile::tempdir().expect("there is room");
     let (client, _, controllers, running) = lab(folder.path()).await;
