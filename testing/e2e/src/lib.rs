@@ -8,7 +8,6 @@ pub mod kubectl;
 pub mod labctl;
 pub mod labd;
 pub mod session;
-pub mod ssh;
 pub mod tap;
 
 use anyhow::{Context, bail};

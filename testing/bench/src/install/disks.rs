@@ -1,7 +1,7 @@
 //! What a disk takes by itself, measured in the machine that was installed, from its rescue system.
 
 use anyhow::Context;
-use lab_e2e::ssh::Ssh;
+use lab_rack::ssh::Ssh;
 use std::fs::File;
 use std::path::Path;
 

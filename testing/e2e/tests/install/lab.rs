@@ -1,8 +1,8 @@
 //! What an operator has and does, step by step.
 
 use crate::machine::Machine;
-use lab_e2e::{bastion::Bastion, labctl::Labctl, labd::Labd, ssh::Ssh};
-use lab_rack::{faults::Faults, place, qemu::Firmware, switch::Switch};
+use lab_e2e::{bastion::Bastion, labctl::Labctl, labd::Labd};
+use lab_rack::{faults::Faults, place, qemu::Firmware, ssh::Ssh, switch::Switch};
 use std::{
     env, fs,
     net::{IpAddr, Ipv4Addr},
