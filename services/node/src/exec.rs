@@ -123,12 +123,6 @@ async fn speak(
     let (mut speaks, mut complaint) = (true, complaint);
     let mut ended = None;
     loop {
-        let rest = async {
-            match ended {
-                Some(_) => tokio::time::sleep(REST).await,
-                None => std::future::pending().await,
-            }
-        };
         let frame = tokio::select! {
             // A terminal whose programs are gone ends with an error.
             read = output.read(&mut said), if speaks => match read {
@@ -149,7 +143,7 @@ async fn speak(
                 ended = Some(end);
                 continue;
             }
-            () = rest => return ended,
+            () = tokio::time::sleep(REST), if ended.is_some() && (speaks || complaint.is_some()) => return ended,
             else => return ended,
         };
         out.send(frame.into()).await.ok()?;
@@ -222,5 +216,39 @@ pub(crate) trait Last {
 impl Last for Ended<'_> {
     fn into_frame(self) -> Bytes {
         Frame::Ended(self).to_bytes().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    /// Runs a command: its last frame, and how long it took until nothing more was waited for.
+    async fn run(command: &[&str]) -> (Option<End>, Duration) {
+        let command = command.iter().map(|word| (*word).to_owned()).collect();
+        let began = Instant::now();
+        let launch = Launch { command, ..Launch::default() };
+        let Session { output, complaint, mut process, .. } = Session::start(&launch).unwrap();
+        let (out, mut taken) = mpsc::channel(1);
+        let taking = tokio::spawn(async move { while taken.recv().await.is_some() {} });
+        let ended = speak(output, complaint, &mut process, &out).await;
+        drop(out);
+        taking.await.unwrap();
+        (ended.and_then(Result::ok), began.elapsed())
+    }
+
+    #[tokio::test]
+    async fn more_output_is_waited_for_only_where_some_can_come() {
+        let mut quickest = Duration::MAX;
+        for _ in 0..5 {
+            let (ended, took) = run(&["true"]).await;
+            assert!(matches!(ended, Some(End::Code(0))));
+            quickest = quickest.min(took);
+        }
+        assert!(quickest < REST, "{quickest:?}");
+        // What it leaves running has its output open.
+        let (ended, took) = run(&["sh", "-c", "sleep 20 & exit 3"]).await;
+        assert!(matches!(ended, Some(End::Code(3))) && took >= REST && took.as_secs() < 15, "{took:?}");
     }
 }
