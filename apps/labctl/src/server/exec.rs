@@ -1,6 +1,6 @@
 //! `labctl exec`: runs a command on a machine.
 
-use super::stream::{ALIVE, Frames, Machine, Said, Sink, code_of_signal};
+use super::stream::{ALIVE, Frames, Said, Sink, code_of_signal, open};
 use crate::{
     failure::{Exit, Failure, Outcome},
     session::Session,
@@ -42,7 +42,6 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(args: Args, session: &Session) -> Outcome {
-    let machine = Machine::find(session, &args.machine).await?;
     let terminal = args.tty.then(Raw::new).transpose()?.flatten();
     let window = terminal.as_ref().and_then(|_| window());
     let exec = Exec {
@@ -53,7 +52,7 @@ pub async fn run(args: Args, session: &Session) -> Outcome {
         columns: window.map_or(0, |window| window.columns),
         rows: window.map_or(0, |window| window.rows),
     };
-    let (frames, sink) = machine.open("run a command", "exec", &exec.to_query()).await?;
+    let (frames, sink) = open(session, &args.machine, "run a command", "exec", &exec.to_query()).await?;
     let talked = tokio::select! {
         ended = hear(frames) => ended,
         error = talk(sink, exec.stdin, exec.tty) => Err(error),

@@ -4,12 +4,14 @@ use super::chosen;
 use crate::{
     failure::{Exit, Failure, Outcome},
     kind,
+    object::selection,
     session::Session,
 };
 use bytes::{Buf, BytesMut};
-use lab_client::{Upgraded, Upgrader};
+use lab_client::{Error, Upgraded, Upgrader};
 use lab_kinds::metal::Server;
 use lab_wire::stream::{Frame, PROTOCOL};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::{io, time::Duration};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
@@ -48,19 +50,55 @@ impl Machine {
 
     /// Opens a stream: a subresource of the server, and a query. `doing` completes "cannot …" in errors.
     pub async fn open(&self, doing: &str, part: &str, query: &str) -> Outcome<(Frames, Sink)> {
-        let path = format!("/apis/metal.lab/v1alpha1/servers/{}/{part}?{query}", self.name);
-        let opened = self.upgrader.open(doing, &path, PROTOCOL).await.map_err(|error| {
-            let away = error.status().is_some_and(|status| status.code == 503);
-            let failure = Failure::from(error);
-            if away {
-                let hint = format!("`labctl describe srv {}` shows since when", self.name);
-                return Failure { exit: Exit::NotServed, ..failure }.with_hint(hint);
-            }
-            failure
-        })?;
-        let (from, to) = tokio::io::split(opened);
-        Ok((Frames { from, buffer: BytesMut::new() }, Sink { to, buffer: Vec::new() }))
+        let opened = ask(&self.upgrader, &self.name, doing, part, query).await;
+        opened.map(ends).map_err(|error| failure(error, &self.name))
     }
+}
+
+/// Opens a stream to a server by any of its names. It is not found first, which would be another connection.
+pub async fn open(
+    session: &Session,
+    name: &str,
+    doing: &str,
+    part: &str,
+    query: &str,
+) -> Outcome<(Frames, Sink)> {
+    let target = kind::servers()?;
+    selection::check_name(&target, name)?;
+    match ask(&Upgrader::new(&session.connection, None)?, name, doing, part, query).await {
+        Ok(opened) => Ok(ends(opened)),
+        Err(error) if error.is_not_found() => {
+            Err(selection::explain_missing(session, &target, "", name, error).await)
+        }
+        Err(error) => Err(failure(error, name)),
+    }
+}
+
+async fn ask(
+    upgrader: &Upgrader,
+    name: &str,
+    doing: &str,
+    part: &str,
+    query: &str,
+) -> Result<Upgraded, Error> {
+    let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
+    let path = format!("/apis/metal.lab/v1alpha1/servers/{name}/{part}?{query}");
+    upgrader.open(doing, &path, PROTOCOL).await
+}
+
+fn failure(error: Error, name: &str) -> Failure {
+    let away = error.status().is_some_and(|status| status.code == 503);
+    let failure = Failure::from(error);
+    if away {
+        let hint = format!("`labctl describe srv {name}` shows since when");
+        return Failure { exit: Exit::NotServed, ..failure }.with_hint(hint);
+    }
+    failure
+}
+
+fn ends(opened: Upgraded) -> (Frames, Sink) {
+    let (from, to) = tokio::io::split(opened);
+    (Frames { from, buffer: BytesMut::new() }, Sink { to, buffer: Vec::new() })
 }
 
 /// What comes from the machine.
