@@ -61,9 +61,12 @@ impl Call<'_> {
 
     /// Answers a request for the journal: text, as it comes.
     pub(super) async fn journal(&self, parts: &Parts) -> Result<Response<Body>, Status> {
+        self.trace.name_verb("journal");
         let asked = Journal::from_query(parts.uri.query().unwrap_or_default());
         let journal = asked.map_err(|bad| fault::bad_request(bad.to_string()))?;
+        self.trace.note(&journal.units.join(" "));
         let tunnel = self.tunnel().await?;
+        self.server.audit.ready()?;
         let mut running = self.running()?;
         let nothing = Empty::new().map_err(|never| match never {}).boxed_unsync();
         let path = format!("{JOURNAL}?{}", journal.to_query());

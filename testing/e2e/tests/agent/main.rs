@@ -88,8 +88,10 @@ fn a_machine_joins_reports_and_runs_commands() {
     child.wait().unwrap();
     until("the command is ended", || !runs());
 
-    // It is on record who ran what.
+    // It is on record who ran what, and who read the journal, whether or not there is one on this machine.
+    lab.run(&["logs", "m1", "--unit", "ssh.service"], b"");
     let trail = lab.says(&["audit", "get", "-o", "json"]);
+    assert!(trail.contains("\"journal\"") && trail.contains("\"ssh.service\""), "{trail}");
     assert!(trail.contains("\"exec\"") && trail.contains("echo a b $HOME"), "{trail}");
 }
 
