@@ -1,6 +1,6 @@
 //! `cargo xtask bench <name>`: builds the real programs with optimisation and measures them beside a peer.
 
-use crate::{cargo, root, target};
+use crate::{artefacts, cargo, root, target};
 use anyhow::{Context, bail};
 use std::{fs, process::Command};
 
@@ -8,7 +8,7 @@ use std::{fs, process::Command};
 #[derive(clap::Args)]
 #[group(skip)]
 pub struct Options {
-    /// Name of the benchmark: access, api, cli, install, netboot.
+    /// Name of the benchmark: access, agent, api, cli, install, netboot.
     name: String,
     /// Handed on to the benchmark; `-- --help` lists them.
     #[arg(last = true)]
@@ -39,15 +39,13 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let directory = target.join("bench");
     fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
     let programs = target.join("release");
-    let status = Command::new(programs.join("lab-bench"))
-        .arg(&options.name)
-        .arg("--programs")
-        .arg(&programs)
-        .arg("--directory")
-        .arg(&directory)
-        .args(&options.arguments)
-        .status()
-        .context("starting the benchmark")?;
+    let mut bench = Command::new(programs.join("lab-bench"));
+    bench.arg(&options.name).arg("--programs").arg(&programs).arg("--directory").arg(&directory);
+    if options.name == "agent" {
+        // What is weighed is what runs on installed machines.
+        bench.arg("--agent").arg(artefacts::discovery::agent(&root, "ramdisk")?);
+    }
+    let status = bench.args(&options.arguments).status().context("starting the benchmark")?;
     if !status.success() {
         bail!("the benchmark {} failed", options.name);
     }

@@ -35,7 +35,7 @@ pub(crate) fn stream(shared: &Arc<Shared>) -> Response<Body> {
             let mut report = Report {
                 system: System {
                     ssh_host_key: shared.sshd.host_key(),
-                    executable: shared.upgrades.executable.clone(),
+                    executable: shared.upgrades.program.executable.clone(),
                     refused: shared.upgrades.refused(),
                     ..vitals::system(Path::new("/"), &shared.version)
                 },

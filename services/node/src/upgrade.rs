@@ -37,6 +37,8 @@ const REFUSED: Duration = Duration::from_secs(60 * 60);
 pub struct Program {
     /// Where it lies; what is there is replaced.
     pub path: PathBuf,
+    /// Its hash: [`executable`].
+    pub executable: String,
     /// The arguments it was started with.
     pub arguments: Vec<OsString>,
     /// The arguments by which another one is tried: it reports in as this machine, and says how it stands in a place of its own.
@@ -47,25 +49,29 @@ pub struct Program {
     pub patience: Duration,
 }
 
+/// The hash of the executable that runs; empty where it cannot be read, and so will not be upgraded.
+pub fn executable() -> String {
+    let mut measured = Measured::default();
+    let read = fs::File::open("/proc/self/exe").and_then(|mut file| io::copy(&mut file, &mut measured));
+    match read {
+        Ok(_) => measured.hash(),
+        Err(error) => {
+            tracing::warn!(%error, "this program cannot be read, and so will not be upgraded");
+            String::new()
+        }
+    }
+}
+
 /// What is known of executables.
 pub(crate) struct Upgrades {
-    program: Program,
-    /// The hash of the one that runs.
-    pub executable: String,
+    pub program: Program,
     turn: Arc<tokio::sync::Mutex<()>>,
     refused: Mutex<Option<(Instant, Refused)>>,
 }
 
 impl Upgrades {
     pub(crate) fn new(program: Program) -> Self {
-        let executable = match hash(Path::new("/proc/self/exe")) {
-            Ok(executable) => executable,
-            Err(error) => {
-                tracing::warn!(%error, "this program cannot be read, and so will not be upgraded");
-                String::new()
-            }
-        };
-        Self { program, executable, turn: Arc::default(), refused: Mutex::default() }
+        Self { program, turn: Arc::default(), refused: Mutex::default() }
     }
 
     /// The one that was gone back from, while it is not to be tried again.
@@ -199,12 +205,6 @@ fn is_signed(identity: &Identity, upgrade: &Upgrade) -> bool {
     let authority = identity.connection().ok().and_then(|connection| connection.certificate_authority);
     let authority = authority.and_then(|authority| authority.read().ok()).unwrap_or_default();
     lab_pki::is_stated_by(&authority, &upgrade.statement(), &upgrade.signature)
-}
-
-fn hash(path: &Path) -> io::Result<String> {
-    let mut measured = Measured::default();
-    io::copy(&mut fs::File::open(path)?, &mut measured)?;
-    Ok(measured.hash())
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {

@@ -2,7 +2,7 @@
 
 use crate::{
     figures::{Row, ms, print},
-    process::{Place, Process, free_address},
+    process::{Place, Process, free_address, ticks},
 };
 use anyhow::{Context, bail};
 use std::{
@@ -145,10 +145,6 @@ impl Bench<'_> {
 
 /// Processor time of all ended children, user and system, in ticks (proc(5): cutime and cstime).
 fn children_ticks() -> anyhow::Result<u64> {
-    let text = fs::read_to_string("/proc/self/stat").context("reading /proc/self/stat")?;
-    // The program's name, which may hold anything, ends with the last bracket.
-    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let field =
-        |at: usize| fields.get(at).and_then(|f| f.parse::<u64>().ok()).context("/proc/self/stat is short");
-    Ok(field(13)? + field(14)?)
+    let [user, system] = ticks(std::process::id(), [13, 14])?;
+    Ok(user + system)
 }

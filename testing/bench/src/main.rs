@@ -4,6 +4,7 @@
 use clap::{Parser, Subcommand};
 
 mod access;
+mod agent;
 mod api;
 mod cli;
 mod figures;
@@ -23,6 +24,8 @@ struct Arguments {
 enum Name {
     /// What permissions cost: decisions and filtered lists.
     Access(access::Options),
+    /// Commands and streams on a machine, beside OpenSSH; an agent's memory; thousands of agents on one labd.
+    Agent(agent::Options),
     /// Writes, lists, watches and start of labd, beside etcd.
     Api(api::Options),
     /// Whole runs of labctl, beside kubectl.
@@ -37,6 +40,7 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     match Arguments::parse().name {
         Name::Access(options) => runtime.block_on(access::run(&options)),
+        Name::Agent(options) => runtime.block_on(agent::run(&options)),
         Name::Api(options) => runtime.block_on(api::run(&options)),
         Name::Cli(options) => runtime.block_on(cli::run(&options)),
         Name::Install(options) => runtime.block_on(install::run(&options)),

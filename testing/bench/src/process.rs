@@ -60,6 +60,12 @@ impl Process {
         self.memory("VmHWM:")
     }
 
+    /// Processor time so far, user and system, from `/proc`, which counts in ticks of 10 ms.
+    pub fn processor(&self) -> anyhow::Result<Duration> {
+        let [user, system] = ticks(self.child.id(), [11, 12])?;
+        Ok(Duration::from_millis((user + system) * 10))
+    }
+
     fn memory(&self, field: &str) -> anyhow::Result<f64> {
         let path = format!("/proc/{}/status", self.child.id());
         let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
@@ -82,6 +88,17 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Figures of `/proc/<process>/stat` (proc(5)), by their place after the program's name.
+pub fn ticks<const N: usize>(process: u32, places: [usize; N]) -> anyhow::Result<[u64; N]> {
+    let path = format!("/proc/{process}/stat");
+    let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+    // The program's name, which may hold anything, ends with the last bracket.
+    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let figures: Option<Vec<u64>> = places.iter().map(|at| fields.get(*at)?.parse().ok()).collect();
+    let figures = figures.and_then(|figures| figures.try_into().ok());
+    figures.with_context(|| format!("{path} is short"))
 }
 
 /// An address on loopback that nobody listens on just now.

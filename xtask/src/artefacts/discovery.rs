@@ -103,8 +103,8 @@ impl Kernel {
     }
 }
 
-/// Builds the agent so that it needs no library of the system it runs on, and strips it.
-fn agent(root: &Path, profile: &str) -> anyhow::Result<PathBuf> {
+/// Builds the agent so that it needs no library of the system it runs on, and strips it; where it lies.
+pub fn agent(root: &Path, profile: &str) -> anyhow::Result<PathBuf> {
     const TARGET: &str = "x86_64-unknown-linux-gnu";
     let mut cargo = Command::new(env!("CARGO"));
     cargo

@@ -81,7 +81,8 @@ fn program(place: &Place, patience: Duration) -> anyhow::Result<Program> {
     let in_reach = Arc::new(move |id| {
         State::read(&state).is_some_and(|state| state.connected && u32::try_from(state.pid) == Ok(id))
     });
-    Ok(Program { path, arguments, trial, in_reach, patience })
+    let executable = lab_node::upgrade::executable();
+    Ok(Program { path, executable, arguments, trial, in_reach, patience })
 }
 
 /// This machine's identity: the one it has, or one by the token that lies beside the configuration. What labd refuses is asked again

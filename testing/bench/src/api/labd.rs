@@ -68,6 +68,11 @@ pub async fn start(program: &Path, directory: &Path) -> anyhow::Result<Labd> {
 }
 
 fn api(address: SocketAddr, kubeconfig: &Path) -> anyhow::Result<Api> {
+    Ok(Api { address, tls: tls(kubeconfig)? })
+}
+
+/// TLS as the user of a kubeconfig.
+pub fn tls(kubeconfig: &Path) -> anyhow::Result<TlsConnector> {
     let text = std::fs::read_to_string(kubeconfig).context("reading the kubeconfig")?;
     let config: Kubeconfig = serde_saphyr::from_str(&text).context("reading the kubeconfig")?;
     let (Some(cluster), Some(user)) = (config.clusters.first(), config.users.first()) else {
@@ -83,7 +88,7 @@ fn api(address: SocketAddr, kubeconfig: &Path) -> anyhow::Result<Api> {
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_client_auth_cert(vec![certificate], key)?;
-    Ok(Api { address, tls: TlsConnector::from(Arc::new(tls)) })
+    Ok(TlsConnector::from(Arc::new(tls)))
 }
 
 const OBJECTS: &str = "/api/v1/namespaces/default/configmaps";

@@ -2,7 +2,7 @@
 //! every acknowledged write.
 
 mod etcd;
-mod labd;
+pub mod labd;
 
 use crate::{
     figures::{Row, median, ms, percentile, print},
