@@ -1,6 +1,6 @@
 //! `cargo xtask package`: DEB and RPM packages of the programs, and statically linked ones, in `target/package`.
 
-use crate::{cargo, root, target};
+use crate::{artefacts::discovery, cargo, root, target};
 use anyhow::Context;
 use std::{path::PathBuf, process::Command};
 
@@ -13,8 +13,7 @@ pub struct Options {
     no_static: bool,
 }
 
-const PROGRAMS: [&str; 8] =
-    ["--package", "labctl", "--package", "labd", "--package", "bastion", "--package", "lab-agent"];
+const PROGRAMS: [&str; 6] = ["--package", "labctl", "--package", "labd", "--package", "bastion"];
 
 /// Builds the programs with optimisation and packs them.
 pub fn run(options: &Options) -> anyhow::Result<()> {
@@ -27,6 +26,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         arguments.extend([flag.to_owned(), folder.to_string_lossy().into_owned()]);
     };
     hand_over("--programs", target.join("release"));
+    // The same that installed machines get: it needs nothing of the system it runs on, and little memory.
+    hand_over("--agent", discovery::agent(&root, "ramdisk")?);
     if !options.no_static {
         let host = host()?;
         // With a target named, the flag does not reach build scripts and macros, which cannot be static.

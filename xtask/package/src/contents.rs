@@ -64,8 +64,26 @@ pub enum Kind {
 const LICENCE: &[u8] = include_bytes!("../../../LICENSE");
 const README: &[u8] = include_bytes!("../../../README.md");
 
-/// All packages, of the programs in a folder.
-pub fn packages(programs: &Path, scratch: &Path) -> anyhow::Result<Vec<Package>> {
+/// Programs that were built.
+pub struct Built<'a> {
+    /// Where they lie.
+    pub folder: &'a Path,
+    /// The agent's executable where it lies elsewhere.
+    pub agent: Option<&'a Path>,
+}
+
+impl Built<'_> {
+    /// Where a program lies.
+    pub fn path(&self, name: &str) -> PathBuf {
+        match self.agent {
+            Some(agent) if name == "lab-agent" => agent.to_owned(),
+            _ => self.folder.join(name),
+        }
+    }
+}
+
+/// All packages of programs.
+pub fn packages(programs: &Built, scratch: &Path) -> anyhow::Result<Vec<Package>> {
     let mut made = vec![labctl(programs, scratch)?];
     for service in SERVICES {
         made.push(service.package(programs, scratch)?);
@@ -73,8 +91,8 @@ pub fn packages(programs: &Path, scratch: &Path) -> anyhow::Result<Vec<Package>>
     Ok(made)
 }
 
-fn labctl(programs: &Path, scratch: &Path) -> anyhow::Result<Package> {
-    let path = programs.join("labctl");
+fn labctl(programs: &Built, scratch: &Path) -> anyhow::Result<Package> {
+    let path = programs.path("labctl");
     let mut files = shared("labctl", include_bytes!("../../../docs/labctl.md"));
     files.extend(man_pages(&path, &scratch.join("man-labctl"))?);
     for (shell, path, kind) in [
@@ -82,7 +100,7 @@ fn labctl(programs: &Path, scratch: &Path) -> anyhow::Result<Package> {
         ("fish", "/usr/share/fish/vendor_completions.d/labctl.fish", Kind::Data),
         ("zsh", "_labctl", Kind::Zsh),
     ] {
-        let content = run(&programs.join("labctl"), &["completion", shell])?;
+        let content = run(&programs.path("labctl"), &["completion", shell])?;
         files.push(File { path: path.into(), content, kind });
     }
     Ok(Package {
@@ -155,8 +173,8 @@ const LAB_AGENT: Service = Service {
 };
 
 impl Service {
-    fn package(&self, programs: &Path, scratch: &Path) -> anyhow::Result<Package> {
-        let path = programs.join(self.name);
+    fn package(&self, programs: &Built, scratch: &Path) -> anyhow::Result<Package> {
+        let path = programs.path(self.name);
         let mut files = shared(self.name, self.manual);
         if self.has_manual_pages {
             files.extend(man_pages(&path, &scratch.join(format!("man-{}", self.name)))?);

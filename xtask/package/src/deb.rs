@@ -87,7 +87,11 @@ fn control_file(package: &Package, files: &[Placed<'_>]) -> anyhow::Result<Strin
     writeln!(text, "Architecture: {}", package.program.machine.of_deb())?;
     writeln!(text, "Maintainer: Lab")?;
     writeln!(text, "Installed-Size: {size}")?;
-    writeln!(text, "Depends: {}", depends(package)?.join(", "))?;
+    let depends = depends(package)?;
+    // A statically linked program needs nothing, and an empty field is not allowed (Debian Policy 5.1).
+    if !depends.is_empty() {
+        writeln!(text, "Depends: {}", depends.join(", "))?;
+    }
     if !package.recommends.is_empty() {
         writeln!(text, "Recommends: {}", package.recommends.join(", "))?;
     }

@@ -25,6 +25,9 @@ struct Options {
     /// Where statically linked ones lie; they are put beside the packages
     #[arg(long, value_name = "FOLDER")]
     static_programs: Option<PathBuf>,
+    /// The agent's executable, where it does not lie with the others
+    #[arg(long, value_name = "FILE")]
+    agent: Option<PathBuf>,
     /// How hard to compress, from 0 to 9
     #[arg(long, value_name = "LEVEL", default_value_t = 9, value_parser = clap::value_parser!(u32).range(0..=9))]
     compression: u32,
@@ -47,13 +50,14 @@ fn main() -> anyhow::Result<()> {
     let scratch = tempfile::tempdir().context("making a folder to work in")?;
     let form = Form { time: source_date()?, compression: options.compression };
     let mut made = Vec::new();
-    for package in contents::packages(&options.programs, scratch.path())? {
+    let built = |folder| contents::Built { folder, agent: options.agent.as_deref() };
+    for package in contents::packages(&built(&options.programs), scratch.path())? {
         made.push(put(&options.output, &deb::file_name(&package), &deb::build(&package, &form)?)?);
         made.push(put(&options.output, &rpm::file_name(&package), &rpm::build(&package, &form)?)?);
     }
     if let Some(folder) = &options.static_programs {
         for name in contents::PROGRAMS {
-            let program = program::Program::read(&folder.join(name), scratch.path())?;
+            let program = program::Program::read(&built(folder).path(name), scratch.path())?;
             if program.is_dynamic() {
                 bail!("{} is not linked statically: it needs {:?}", program.path.display(), program.needs);
             }
