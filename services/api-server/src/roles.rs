@@ -14,6 +14,7 @@ use lab_access::{
 use lab_object::Json;
 use lab_store::{Change, Error, Event, Range, Revision, Store};
 use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
     sync::{Arc, Weak},
@@ -208,22 +209,53 @@ fn concerned(key: &str) -> Option<Key<'_>> {
     Key::parse(key).filter(|key| key.tenant == DEFAULT_TENANT && concerns(key.group, key.resource))
 }
 
-/// What of an object may count. Servers change often and are large; of one without credentials of a BMC only who it is is
-/// read.
+/// What of an object may count.
 fn object(key: &Key<'_>, value: &[u8]) -> Option<Json> {
-    #[derive(serde::Deserialize)]
-    struct Server {
-        metadata: Metadata,
+    if key.resource == "servers" {
+        let server: Server = serde_json::from_slice(value).ok()?;
+        return serde_json::to_value(server).ok();
     }
-    #[derive(serde::Deserialize)]
-    struct Metadata {
-        uid: String,
-    }
-    if key.resource != "servers" || value.windows(13).any(|part| part == b"\"credentials\"") {
-        return serde_json::from_slice(value).ok();
-    }
-    let Server { metadata: Metadata { uid } } = serde_json::from_slice(value).ok()?;
-    Some(serde_json::json!({"metadata": {"uid": uid}}))
+    serde_json::from_slice(value).ok()
+}
+
+/// What counts of a server, which changes often and is large: who it is, where it stands, and with what its BMC is spoken to.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Server {
+    metadata: Metadata,
+    spec: Spec,
+    status: Status,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Metadata {
+    uid: String,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Spec {
+    addresses: Vec<Address>,
+    bmc: Option<Bmc>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Address {
+    network: Option<String>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Bmc {
+    credentials: Option<Json>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Status {
+    bastion: Option<String>,
 }
 
 fn concerns(group: &str, resource: &str) -> bool {

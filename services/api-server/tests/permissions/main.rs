@@ -216,6 +216,15 @@ async fn machines_have_what_their_identity_needs() {
     as_bastion("POST", SERVERS.into(), "application/json", server("x", "dev"), 403).await;
     let own = json!({"status": {"bastion": "b1", "phase": "Discovering"}});
     as_bastion("PATCH", format!("{SERVERS}/52-54-00-12-34-56/status"), MERGE, own, 200).await;
+    // It invites the agent of its own machine, and nobody else's.
+    let token = |name: &str, server: &str| json!({"metadata": {"name": name}, "spec": {"joiner": "agent", "server": server, "uses": 1}});
+    const TOKENS: &str = "/apis/iam.lab/v1alpha1/jointokens";
+    until("it may invite", async || {
+        let body = token("t1", "52-54-00-12-34-56").to_string();
+        lab.open(bastion.clone(), "POST", TOKENS, "application/json", body).await.status() == 201
+    })
+    .await;
+    as_bastion("POST", TOKENS.into(), "application/json", token("t2", "s-dev"), 403).await;
     // What the BMC of its own machine is spoken to with, and what it has served once.
     let machine = format!("{SERVERS}/52-54-00-12-34-56");
     let secrets = "/api/v1/namespaces/default/secrets";
@@ -227,11 +236,10 @@ async fn machines_have_what_their_identity_needs() {
     let bmc = json!({"protocol": "redfish", "address": "10.0.0.9", "credentials": {"namespace": "default", "name": "bmc"}});
     let wanted = json!({"spec": {"bmc": bmc, "boot": {"once": "debug"}}});
     lab.request(Caller::internal("test"), ["PATCH", &machine, MERGE], wanted, 200).await;
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
-    while lab.open(bastion.clone(), "GET", &format!("{secrets}/bmc"), "", "").await.status() != 200 {
-        assert!(std::time::Instant::now() < deadline, "the secret is not given");
-        tokio::task::yield_now().await;
-    }
+    until("the secret is given", async || {
+        lab.open(bastion.clone(), "GET", &format!("{secrets}/bmc"), "", "").await.status() == 200
+    })
+    .await;
     as_bastion("GET", format!("{secrets}/other"), "", NULL, 404).await;
     as_bastion("GET", secrets.into(), "", NULL, 403).await;
     as_bastion("PATCH", machine.clone(), MERGE, json!({"spec": {"hostname": "mine"}}), 403).await;
@@ -252,4 +260,13 @@ async fn machines_have_what_their_identity_needs() {
     let away = caller("bastion:b2", &["lab:bastions"]);
     let list = lab.request(away, ["GET", SERVERS, ""], NULL, 200).await;
     assert_eq!(names(&list), ["s-dev", "s-prod"], "a machine at another bastion is not seen");
+}
+
+/// Waits until permissions have followed what was written.
+async fn until(what: &str, is: impl AsyncFn() -> bool) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    while !is().await {
+        assert!(std::time::Instant::now() < deadline, "{what} never came");
+        tokio::task::yield_now().await;
+    }
 }
