@@ -109,7 +109,12 @@ pub fn document(origin: &str, text: &str) -> Outcome<Json> {
 
 fn documents(origin: &str, text: &str) -> Outcome<Vec<Json>> {
     // As Go's YAML reads numbers, so that kubectl and labctl read one file alike.
-    let options = serde_saphyr::options! { with_snippet: false, legacy_octal_numbers: true };
+    let options = serde_saphyr::options! {
+        with_snippet: false,
+        legacy_octal_numbers: true,
+        // A whole fleet in one file. What aliases multiply stays bounded by the limits on them.
+        budget: serde_saphyr::budget! { max_documents: 100_000, max_nodes: 5_000_000, max_events: 10_000_000 },
+    };
     serde_saphyr::from_multiple_with_options(text, options).map_err(|e| {
         let why = e.to_string();
         let place = e.location().map(|at| format!(":{}:{}", at.line(), at.column())).unwrap_or_default();
@@ -192,6 +197,14 @@ mod tests {
             Err(failure) => vec![failure.message],
         };
         assert_eq!(told, expected, "{text}");
+    }
+
+    #[test]
+    fn a_whole_fleet_in_one_file() {
+        let one = "---\napiVersion: v1\nkind: A\nmetadata: {name: a}\n";
+        let found =
+            parse("f.yaml", &one.repeat(3_000)).unwrap_or_else(|failure| panic!("{}", failure.message));
+        assert_eq!(found.len(), 3_000);
     }
 
     #[test]
