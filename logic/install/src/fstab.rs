@@ -9,6 +9,10 @@ use lab_kinds::metal::server::{FileSystemFate, Plan};
 /// A line's fields: what, where, type, options, dump, check.
 type Line = [String; 6];
 
+/// How long the system waits for a device before it gives up and asks for a person. systemd's own 90 seconds (systemd.mount(5)) are too few
+/// for a slow machine that finds a hundred devices at once.
+const DEVICE_TIMEOUT: &str = "x-systemd.device-timeout=10min";
+
 /// Renders the table of a plan that can be approved, the root first, with aligned columns.
 pub fn render(plan: &Plan) -> String {
     let mut lines = on_disk(plan, |_| true);
@@ -63,12 +67,15 @@ pub fn volume_path(group: &str, volume: &str) -> String {
 }
 
 fn line(source: String, mount: &str, kind: &str, options: &[String]) -> Line {
-    let options = match (options, kind) {
+    let mut options = match (options, kind) {
         ([], "vfat") => "umask=0077".into(),
         ([], "swap") => "sw".into(),
         ([], _) => "defaults".into(),
         (options, _) => options.join(","),
     };
+    if kind != "tmpfs" {
+        options = format!("{options},{DEVICE_TIMEOUT}");
+    }
     // XFS repairs itself when it is mounted; FAT and ext4 are checked before.
     let check = match (kind, mount) {
         ("ext4", "/") => "1",

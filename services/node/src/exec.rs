@@ -124,6 +124,8 @@ async fn speak(
     let mut ended = None;
     loop {
         let frame = tokio::select! {
+            // What is there is read, however late this is run.
+            biased;
             // A terminal whose programs are gone ends with an error.
             read = output.read(&mut said), if speaks => match read {
                 Ok(length @ 1..) => Frame::Output(&said[..length]).to_bytes(),

@@ -166,7 +166,12 @@ async fn heard(mut frames: Frames, pieces: Option<mpsc::Sender<Vec<u8>>>) -> Out
                     let _ = pieces.send(data.to_vec()).await;
                 }
             }
-            Said::Complaint(data) => tokio::io::stderr().write_all(&data).await?,
+            Said::Complaint(data) => {
+                let mut err = tokio::io::stderr();
+                err.write_all(&data).await?;
+                // What is not flushed is lost where this program ends right after.
+                err.flush().await?;
+            }
             Said::Code(code) => return Ok(u8::try_from(code).unwrap_or(u8::MAX)),
             Said::Signal(number) => return Ok(super::stream::code_of_signal(number)),
             Said::Failed(why) => return Err(Failure::new(Exit::Failed, why)),

@@ -296,7 +296,10 @@ fn what_is_preserved_is_out_of_sight() {
     bench.tool("efibootmgr", "");
     bench.runs("%post", &section(&case, "post"));
     let fstab = bench.read("target/etc/fstab");
-    assert!(fstab.contains("/dev/labvg/home /home xfs defaults 0 0\n"), "{fstab}");
+    assert!(
+        fstab.contains("/dev/labvg/home /home xfs defaults,x-systemd.device-timeout=10min 0 0\n"),
+        "{fstab}"
+    );
     assert!(fstab.contains("tmpfs /tmp tmpfs nosuid,nodev,mode=1777,size=4294967296 0 0\n"), "{fstab}");
     assert!(!fstab.contains(" / "), "{fstab}");
 }

@@ -18,16 +18,16 @@ fn tables_of_file_systems() {
         &machine,
         "
 # Written by the installation. Partitions by file system, volumes by name.
-/dev/labvg/root                            /                  xfs    defaults                                0 0
-UUID=ee1cbc00-3523-86c3-a2e0-8eb7445c1d7d  /boot              ext4   defaults                                0 2
-/dev/labvg/home                            /home              xfs    defaults                                0 0
-/dev/labvg/srv                             /srv               xfs    noatime,nodev                           0 0
-/dev/labvg/var                             /var               xfs    defaults                                0 0
-UUID=5A82-007D                             /boot/efi          vfat   umask=0077                              0 2
-/dev/labvg/log                             /var/log           xfs    defaults                                0 0
-/dev/labvg/longhorn                        /var/lib/longhorn  xfs    defaults                                0 0
-/dev/labvg/swap                            none               swap   sw                                      0 0
-tmpfs                                      /tmp               tmpfs  nosuid,nodev,mode=1777,size=4294967296  0 0
+/dev/labvg/root                            /                  xfs    defaults,x-systemd.device-timeout=10min       0 0
+UUID=ee1cbc00-3523-86c3-a2e0-8eb7445c1d7d  /boot              ext4   defaults,x-systemd.device-timeout=10min       0 2
+/dev/labvg/home                            /home              xfs    defaults,x-systemd.device-timeout=10min       0 0
+/dev/labvg/srv                             /srv               xfs    noatime,nodev,x-systemd.device-timeout=10min  0 0
+/dev/labvg/var                             /var               xfs    defaults,x-systemd.device-timeout=10min       0 0
+UUID=5A82-007D                             /boot/efi          vfat   umask=0077,x-systemd.device-timeout=10min     0 2
+/dev/labvg/log                             /var/log           xfs    defaults,x-systemd.device-timeout=10min       0 0
+/dev/labvg/longhorn                        /var/lib/longhorn  xfs    defaults,x-systemd.device-timeout=10min       0 0
+/dev/labvg/swap                            none               swap   sw,x-systemd.device-timeout=10min             0 0
+tmpfs                                      /tmp               tmpfs  nosuid,nodev,mode=1777,size=4294967296        0 0
 ",
     );
     // What is kept is mounted as what it is, by the identifier it has; what no mount is for is left out.
@@ -39,14 +39,14 @@ tmpfs                                      /tmp               tmpfs  nosuid,node
         &machine,
         "
 # Written by the installation. Partitions by file system, volumes by name.
-/dev/labvg/root  /         xfs    defaults                                0 0
-UUID=5b0e        /boot     ext4   defaults                                0 2
-/dev/labvg/home  /home     ext4   defaults                                0 2
-/dev/labvg/srv   /srv      xfs    defaults                                0 0
-/dev/labvg/var   /var      xfs    defaults                                0 0
-/dev/labvg/log   /var/log  xfs    defaults                                0 0
-/dev/labvg/swap  none      swap   sw                                      0 0
-tmpfs            /tmp      tmpfs  nosuid,nodev,mode=1777,size=4294967296  0 0
+/dev/labvg/root  /         xfs    defaults,x-systemd.device-timeout=10min  0 0
+UUID=5b0e        /boot     ext4   defaults,x-systemd.device-timeout=10min  0 2
+/dev/labvg/home  /home     ext4   defaults,x-systemd.device-timeout=10min  0 2
+/dev/labvg/srv   /srv      xfs    defaults,x-systemd.device-timeout=10min  0 0
+/dev/labvg/var   /var      xfs    defaults,x-systemd.device-timeout=10min  0 0
+/dev/labvg/log   /var/log  xfs    defaults,x-systemd.device-timeout=10min  0 0
+/dev/labvg/swap  none      swap   sw,x-systemd.device-timeout=10min        0 0
+tmpfs            /tmp      tmpfs  nosuid,nodev,mode=1777,size=4294967296   0 0
 ",
     );
 }
