@@ -231,6 +231,13 @@ impl Lab {
         self.begin();
         self.until("the image is unpacked", "{.status.stages[*].name}", |names| names.contains("bootLoader"));
         self.phase("Installed");
+        // Before the new system speaks, of whose lines two thousand are kept.
+        let log = self.labctl.run(&["logs", &self.name]);
+        for line in
+            ["reported its hardware: disks 1, NICs 1", "unpackImage is done", "carried out plan sha256:"]
+        {
+            assert!(log.contains(line), "{line} is not in\n{log}");
+        }
         let (done, followed) = self.labctl.try_run(&["progress", &self.name], "");
         assert!(done && followed.contains("Installed"), "{followed}");
         let ssh = self.ssh();
